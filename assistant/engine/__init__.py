@@ -1,0 +1,1 @@
+"""Models that run: everything that may name torch. Nothing is imported here."""
