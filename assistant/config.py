@@ -223,7 +223,7 @@ def with_value(config: Config, name: str, value: Any, place: str) -> Config:
     _check_name(name, place)
     section_name, key = name.split(".")
     section = getattr(config, section_name)
-    wanted: type[str | int | float] = type(getattr(section, key))
+    wanted = cast("type[str | int | float]", type(getattr(section, key)))
     if wanted is float and type(value) is int:
         value = float(value)
     if type(value) is not wanted:
