@@ -1,0 +1,61 @@
+"""Keys and values of every slot, in memory that is set aside once. Knows no model and no request."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class SlotCache:
+    """One buffer of keys and one of values for each layer.
+
+    On a CPU the memory is only taken from the system as it is written to.
+
+    Args:
+        layers: Attention layers.
+        slots: Sequences.
+        heads: Key/value heads.
+        tokens: Positions in each slot.
+        head_dim: Numbers in a key.
+        dtype: Of keys and values.
+        device: Where they live.
+    """
+
+    def __init__(
+        self, *, layers: int, slots: int, heads: int, tokens: int, head_dim: int, dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        shape = (slots, heads, tokens, head_dim)
+        self.slots = slots
+        self.tokens = tokens
+        self._keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self._values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+
+    @property
+    def memory_bytes(self) -> int:
+        """What is set aside."""
+        return sum(buffer.nbytes for buffer in [*self._keys, *self._values])
+
+    def extend(self, layer: int, slot: int, start: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Write keys and values at `start` and return all from position 0 to their end.
+
+        Args:
+            layer: Which layer.
+            slot: Whose.
+            start: The first position written.
+            k: (heads, L, head_dim).
+            v: The same shape.
+
+        Returns:
+            Keys and values, each (heads, start + L, head_dim), views of the cache.
+        """
+        end = start + k.shape[1]
+        keys, values = self._keys[layer][slot], self._values[layer][slot]  # (heads, tokens, head_dim)
+        keys[:, start:end] = k
+        values[:, start:end] = v
+        return keys[:, :end], values[:, :end]
+
+    def copy_prefix(self, source: int, target: int, tokens: int) -> None:
+        """Copy the first positions of one slot to another."""
+        for buffer in [*self._keys, *self._values]:
+            buffer[target, :, :tokens] = buffer[source, :, :tokens]

@@ -1,0 +1,77 @@
+"""Which device, dtype and quantisation a model runs with. Decides; loads nothing.
+
+Sources of the numbers: bfloat16 is native from compute capability 8.0 on; below it, torch emulates it and
+says that it is supported, so the capability is asked and not `torch.cuda.is_bf16_supported`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from assistant.config import EngineSettings
+from assistant.errors import ConfigError
+
+BF16_CAPABILITY = 8
+CPU_ONLY = ("int4", "int8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where and how a model runs."""
+
+    device: torch.device
+    dtype: torch.dtype
+    """Of activations, of the cache, and of weights that are not quantised."""
+    quantization: str
+    slots: int
+    prefill_chunk: int
+    decode_threads: int
+    prefill_threads: int
+
+
+def choose_placement(settings: EngineSettings, *, usable_cores: int) -> Placement:
+    """Resolve every `auto` and 0 of the settings on this machine.
+
+    Args:
+        settings: The user's.
+        usable_cores: Cores that this process may use.
+
+    Raises:
+        ConfigError: The settings ask for what this machine or torch build does not have.
+    """
+    device = _choose_device(settings.device)
+    on_cpu = device.type == "cpu"
+    quantization = settings.quantization
+    if quantization == "auto":
+        quantization = "int4" if on_cpu else "nf4"
+    if not on_cpu and quantization in CPU_ONLY:
+        raise ConfigError(
+            f"engine.quantization = {quantization} works on a CPU only", hint="use auto, nf4 or none"
+        )
+    dtype = torch.bfloat16
+    if not on_cpu and torch.cuda.get_device_capability(device)[0] < BF16_CAPABILITY:
+        dtype = torch.float16
+    return Placement(
+        device=device,
+        dtype=dtype,
+        quantization=quantization,
+        slots=settings.slots or 8,
+        prefill_chunk=settings.prefill_chunk or (64 if on_cpu else 256),
+        decode_threads=settings.threads or max(1, usable_cores - 1),
+        prefill_threads=max(settings.threads, usable_cores),
+    )
+
+
+def _choose_device(wanted: str) -> torch.device:
+    has_cuda = torch.cuda.is_available()
+    if wanted == "cuda" and not has_cuda:
+        build = torch.version.cuda or "none: this is a CPU build of torch"
+        raise ConfigError(
+            f"engine.device = cuda, but torch finds no GPU (its CUDA: {build})",
+            hint="set engine.device to auto, or see `assistant doctor`",
+        )
+    if wanted == "cuda" or (wanted == "auto" and has_cuda):
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")

@@ -1,0 +1,114 @@
+# pyright: basic
+"""Weight matrices in the form they are multiplied in: plain, int8, int4 or nf4.
+
+Knows no model and no file. Every matrix is (out, in); every kind maps x (N, in) to (N, out).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+INT4_GROUP = 32
+"""Columns that share a scale and a zero point."""
+
+Linear = Callable[[Tensor], Tensor]
+"""x (N, in) -> (N, out)."""
+
+
+class PlainLinear:
+    """A matrix in the compute dtype."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.weight = weight
+        self.memory_bytes = weight.nbytes
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Multiply."""
+        return functional.linear(x, self.weight)
+
+
+class Int8Linear:
+    """Symmetric int8 with one scale for each row, on torch's packed CPU kernel."""
+
+    def __init__(self, weight: Tensor) -> None:
+        scale = weight.float().abs().amax(dim=1).clamp(min=1e-8) / 127  # (out,)
+        self._packed = (weight.float() / scale[:, None]).round().clamp(-128, 127).to(torch.int8)
+        self._scale = scale.to(weight.dtype)
+        self.memory_bytes = self._packed.nbytes + self._scale.nbytes
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Multiply."""
+        return _aten("_weight_int8pack_mm")(x, self._packed, self._scale)
+
+
+class Int4Linear:
+    """Groups of 32 columns with a scale and a zero point, on torch's packed CPU kernel.
+
+    A value is (q - 8) * scale + zero with q from 0 to 15: the kernel's own convention.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        rows, columns = weight.shape
+        groups = weight.float().reshape(rows, columns // INT4_GROUP, INT4_GROUP)
+        low, high = groups.amin(dim=-1), groups.amax(dim=-1)  # (out, groups)
+        scale = ((high - low) / 15).clamp(min=1e-8)
+        codes = ((groups - low[..., None]) / scale[..., None]).round().clamp(0, 15)
+        codes = codes.to(torch.int32).reshape(rows, columns)
+        self._packed = _aten("_convert_weight_to_int4pack_for_cpu")(codes, 1)
+        scale_zero = torch.stack([scale, low + 8 * scale], dim=-1)  # (out, groups, 2)
+        self._scale_zero = scale_zero.transpose(0, 1).contiguous().to(weight.dtype)  # (groups, out, 2)
+        self.memory_bytes = self._packed.nbytes + self._scale_zero.nbytes
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Multiply."""
+        return _aten("_weight_int4pack_mm_for_cpu")(x, self._packed, INT4_GROUP, self._scale_zero)
+
+
+class Nf4Linear:
+    """bitsandbytes' 4-bit NormalFloat, as QLoRA defines it (Dettmers et al., 2023)."""
+
+    def __init__(self, weight: Tensor, device: torch.device) -> None:
+        import bitsandbytes
+
+        rows, columns = weight.shape
+        make: Any = cast("Any", bitsandbytes).nn
+        layer = make.Linear4bit(columns, rows, bias=False, compute_dtype=weight.dtype, quant_type="nf4")
+        layer.weight = make.Params4bit(
+            weight.contiguous().cpu(), requires_grad=False, quant_type="nf4", compress_statistics=True
+        )
+        self._layer = layer.to(device)
+        self.memory_bytes = rows * columns // 2 + rows * columns // 64
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Multiply."""
+        return self._layer(x)
+
+
+AnyLinear = PlainLinear | Int8Linear | Int4Linear | Nf4Linear
+
+
+def build_linear(weight: Tensor, quantization: str, device: torch.device) -> AnyLinear:
+    """Turn a matrix in the compute dtype into the form named.
+
+    Args:
+        weight: (out, in), in the compute dtype, on any device.
+        quantization: `none`, `int8`, `int4` or `nf4`. int4 falls back to int8 where the columns do not
+            divide into groups or the rows into the kernel's blocks of 16.
+        device: Where it will be multiplied.
+    """
+    if quantization == "nf4":
+        return Nf4Linear(weight, device)
+    if quantization == "int4" and weight.shape[1] % INT4_GROUP == 0 and weight.shape[0] % 16 == 0:
+        return Int4Linear(weight)
+    if quantization in ("int4", "int8"):
+        return Int8Linear(weight)
+    return PlainLinear(weight.to(device))
+
+
+def _aten(name: str) -> Callable[..., Tensor]:
+    return cast("Callable[..., Tensor]", getattr(torch, name))

@@ -1,0 +1,54 @@
+"""What the decode loop needs of a model on a device. Two implementations: `llama` and `other`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Network(Protocol):
+    """A model with a cache of `slots` sequences. Used from one thread alone."""
+
+    vocab_size: int
+    slots: int
+    quantization: str
+    """What the weights really are: `none`, `int8`, `int4` or `nf4`."""
+    keeps_prefixes: bool
+    """Whether a slot's cache can be cut back to any position and copied."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """Weights and cache, on the device."""
+        ...
+
+    def prefill(self, slot: int, start: int, ids: Sequence[int]) -> Tensor:
+        """Compute a prompt's next tokens.
+
+        Args:
+            slot: Whose cache to extend; what it holds from `start` on is overwritten.
+            start: Position of the first of `ids`.
+            ids: L token ids.
+
+        Returns:
+            The last position's logits, (vocab,), float32.
+        """
+        ...
+
+    def decode_step(self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[int]) -> Tensor:
+        """Compute one more token for each of B sequences.
+
+        Args:
+            slots: B different slots.
+            positions: B positions, of the tokens in `ids`.
+            ids: B token ids.
+
+        Returns:
+            Logits (B, vocab), float32.
+        """
+        ...
+
+    def copy_prefix(self, source: int, target: int, tokens: int) -> None:
+        """Copy the first positions of one slot's cache to another's."""
+        ...

@@ -1,0 +1,106 @@
+# pyright: basic
+"""What this machine can run, as one JSON object: `python -m assistant.engine.probe`.
+
+A process of its own, since importing torch takes seconds and a broken driver may end it.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from assistant.config import EngineSettings
+from assistant.engine.device import choose_placement
+from assistant.engine.linear import Nf4Linear
+from assistant.engine.loading import usable_cores
+
+
+def probe_machine() -> dict[str, Any]:
+    """Look at the processor, the GPUs and whether nf4 works."""
+    errors: list[str] = []
+    return {
+        "torch": str(torch.__version__),
+        "cuda": _probe_gpus(errors),
+        "cpu": _probe_processor(),
+        "nf4": _probe_nf4(errors),
+        "errors": errors,
+    }
+
+
+def _probe_gpus(errors: list[str]) -> list[dict[str, Any]]:
+    try:
+        if not torch.cuda.is_available():
+            return []
+        return [
+            {
+                "name": torch.cuda.get_device_name(index),
+                "memory_bytes": torch.cuda.mem_get_info(index)[1],
+                "free_bytes": torch.cuda.mem_get_info(index)[0],
+                "capability": ".".join(map(str, torch.cuda.get_device_capability(index))),
+            }
+            for index in range(torch.cuda.device_count())
+        ]
+    except RuntimeError as error:
+        errors.append(f"the GPU does not answer: {error}")
+        return []
+
+
+def _probe_processor() -> dict[str, Any]:
+    flags = _processor_flags()
+    return {
+        "model": _processor_name() or platform.processor() or platform.machine(),
+        "cores_usable": usable_cores(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "avx2": "avx2" in flags,
+        "avx512": "avx512f" in flags,
+        "avx512_bf16": "avx512_bf16" in flags,
+        "amx": "amx_tile" in flags,
+    }
+
+
+def _probe_nf4(errors: list[str]) -> dict[str, Any]:
+    """Multiply by one nf4 matrix and compare with the plain product."""
+    started = time.monotonic()
+    try:
+        placement = choose_placement(EngineSettings(quantization="nf4"), usable_cores=usable_cores())
+        torch.manual_seed(0)
+        matrix = torch.randn(256, 256, dtype=placement.dtype)
+        x = torch.randn(4, 256, dtype=placement.dtype, device=placement.device)
+        exact = x.float() @ matrix.float().t().to(placement.device)
+        got = Nf4Linear(matrix, placement.device)(x).float()
+        error = float((got - exact).norm() / exact.norm())
+    except Exception as failure:  # noqa: BLE001 - whatever a broken installation raises is the answer
+        errors.append(f"nf4 does not work: {type(failure).__name__}: {failure}")
+        return {"works": False, "device": "", "seconds": 0.0}
+    return {
+        # Rounding a normal matrix to nf4 costs about 9 % in norm.
+        "works": error < 0.2,
+        "device": str(placement.device),
+        "relative_error": round(error, 4),
+        "seconds": round(time.monotonic() - started, 3),
+    }
+
+
+def _processor_lines(key: str) -> list[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(key)]
+
+
+def _processor_name() -> str:
+    return next(iter(_processor_lines("model name")), "")
+
+
+def _processor_flags() -> set[str]:
+    return set(next(iter(_processor_lines("flags")), "").split())
+
+
+if __name__ == "__main__":
+    print(json.dumps(probe_machine()))  # noqa: T201 - the answer
