@@ -141,8 +141,8 @@ class LlamaNetwork:
         shape = self._shape
         heads, kv_heads, size = shape.heads, shape.kv_heads, shape.head_dim
         qkv = layer.qkv(x).view(x.shape[0], heads + 2 * kv_heads, size)  # (N, H + 2K, E)
-        q, k, v = qkv.split([heads, kv_heads, kv_heads], dim=1)
-        q, k = rotate(q, *rotation), rotate(k, *rotation)
+        turned = rotate(qkv[:, : heads + kv_heads], *rotation)
+        q, k, v = turned[:, :heads], turned[:, heads:], qkv[:, heads + kv_heads :]
         parts: list[Tensor] = []
         begin = 0
         for segment, mask in zip(segments, masks, strict=True):
@@ -170,10 +170,8 @@ class LlamaNetwork:
 
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """Scale x (N, D) to root mean square 1, in float32, then by `weight` (Zhang and Sennrich, 2019)."""
-    wide = x.float()
-    scaled = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + eps)
-    return weight * scaled.to(x.dtype)
+    """Scale x (N, D) to root mean square 1, then by `weight` (D,) (Zhang and Sennrich, 2019)."""
+    return functional.rms_norm(x, weight.shape, weight, eps)
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
