@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assistant.engine.slots import SlotTable
+
+CHUNK = 4
+
+
+def fill(table: SlotTable, prompt: list[int]) -> int:
+    taken = table.take(prompt)
+    table.add_prompt(taken.slot, prompt[taken.shared :])
+    return taken.slot
+
+
+def test_an_unknown_prompt_shares_nothing() -> None:
+    taken = SlotTable(2, CHUNK, keeps_prefixes=True).take([1, 2, 3])
+    assert taken.shared == 0
+    assert taken.source == taken.slot
+
+
+def test_a_repeated_prompt_takes_its_old_slot_and_computes_its_last_chunk() -> None:
+    table = SlotTable(3, CHUNK, keeps_prefixes=True)
+    prompt = list(range(10))
+    slot = fill(table, prompt)
+    table.release(slot)
+    taken = table.take(prompt)
+    assert (taken.slot, taken.source, taken.shared) == (slot, slot, 8)
+
+
+def test_at_least_one_token_is_computed() -> None:
+    table = SlotTable(2, CHUNK, keeps_prefixes=True)
+    prompt = list(range(8))
+    table.release(fill(table, prompt))
+    assert table.take(prompt).shared == 4
+
+
+def test_a_busy_slot_lends_its_beginning() -> None:
+    table = SlotTable(2, CHUNK, keeps_prefixes=True)
+    busy = fill(table, list(range(10)))
+    taken = table.take([*range(9), 99, 98])
+    assert (taken.source, taken.shared) == (busy, 8)
+    assert taken.slot != busy
+
+
+def test_a_forgotten_slot_lends_nothing() -> None:
+    table = SlotTable(1, CHUNK, keeps_prefixes=True)
+    slot = fill(table, list(range(10)))
+    table.forget(slot)
+    table.release(slot)
+    assert table.take(list(range(10))).shared == 0
+
+
+def test_a_network_without_prefixes_shares_nothing() -> None:
+    table = SlotTable(1, CHUNK, keeps_prefixes=False)
+    table.release(fill(table, list(range(10))))
+    assert table.take(list(range(10))).shared == 0
+
+
+@given(prompts=st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=14), min_size=1, max_size=25))
+def test_what_is_shared_is_what_the_slot_holds(prompts: list[list[int]]) -> None:
+    table = SlotTable(3, CHUNK, keeps_prefixes=True)
+    held: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    busy: list[int] = []
+    for number, prompt in enumerate(prompts):
+        if len(busy) == 3 or (busy and number % 3 == 0):
+            table.release(busy.pop(0))
+        taken = table.take(prompt)
+        assert taken.slot not in busy
+        assert taken.shared % CHUNK == 0
+        assert taken.shared < len(prompt)
+        assert held[taken.source][: taken.shared] == prompt[: taken.shared]
+        held[taken.slot] = list(prompt)
+        table.add_prompt(taken.slot, prompt[taken.shared :])
+        busy.append(taken.slot)
