@@ -20,7 +20,7 @@ from typing import Any
 import httpx2
 
 from assistant import __version__, paths
-from assistant.client.failures import Place, translated
+from assistant.client.failures import Place, UnreachableError, translated
 from assistant.config import Config
 from assistant.errors import ConfigError, GeneratorError
 
@@ -119,6 +119,8 @@ class Connection:
             UnreachableError: Nothing of the request has arrived there.
             GeneratorError: The server cannot be talked to.
         """
+        if self._endpoint.socket is not None:
+            _check_listener(self._endpoint.socket, self._endpoint.place)
         with self._open_client() as client:
             request = client.build_request(
                 method,
@@ -193,6 +195,18 @@ def read_own_token() -> str:
         return paths.token_path().read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def _check_listener(path: Path, place: Place) -> None:
+    """Look whether a process listens, as often none does: httpx2 does not close a socket that is refused."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(CONNECT_TIMEOUT_S)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise UnreachableError(f"{place.name} is not running", hint=place.hint) from error
+        except OSError as error:
+            raise GeneratorError(f"{place.name} lets nobody in: {error}", hint=place.hint) from error
 
 
 def _encode_json(content: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,140 @@
+"""`assistant serve`, `status` and `stop`: the shared generator's process, seen from the command line."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from assistant.errors import GeneratorError
+
+if TYPE_CHECKING:
+    from assistant.client.calls import Status
+
+STOP_HINT = "`assistant stop` ends it"
+
+
+@click.command("serve", epilog="Example: assistant serve --tcp 127.0.0.1:8080")
+@click.option(
+    "--tcp",
+    metavar="HOST:PORT",
+    help="Listen there as well, for other OpenAI clients: 127.0.0.1:8080. They need the token.",
+)
+@click.option(
+    "--allow-remote",
+    is_flag=True,
+    help="Let --tcp name an address that other machines can reach. Nothing is encrypted.",
+)
+def serve(tcp: str | None, *, allow_remote: bool) -> None:
+    """Run the generator here, until Ctrl-C.
+
+    There is no need to: the first question starts it in the background. This shows its log, and
+    can listen on TCP.
+    """
+    from assistant import paths
+    from assistant.client.calls import find_health
+    from assistant.client.stopping import find_server_pid
+    from assistant.config import read_config
+
+    config = read_config()
+    if find_health() is not None:
+        raise GeneratorError(
+            f"a generator is running already, as process {find_server_pid()}", hint=STOP_HINT
+        )
+    from assistant.server import run  # the web server costs half a second: only here
+
+    places = [str(paths.socket_path()), *([f"http://{tcp}/v1"] if tcp else [])]
+    click.echo(f"listening on {' and '.join(places)}; Ctrl-C ends it", err=True)
+    click.echo(f"every request needs the token in {paths.token_path()}", err=True)
+    run.serve(config, tcp=tcp, allow_remote=allow_remote, foreground=True)
+
+
+@click.command("status", epilog="Example: assistant status --json")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+def status(*, as_json: bool) -> None:
+    """Say what the running generator does; exit with 3 when none runs."""
+    from assistant import paths
+    from assistant.client.calls import fetch_status, find_health
+    from assistant.config import read_config
+
+    url = read_config().generator.url
+    if url:
+        click.echo(f"note: questions go to {url} (generator.url); this is our own generator", err=True)
+    if find_health() is None:
+        raise GeneratorError(
+            "no generator is running", hint="the next question starts it, or `assistant serve`"
+        )
+    answer = fetch_status()
+    if as_json:
+        import dataclasses
+
+        fields = dataclasses.asdict(answer) | {"socket": str(paths.socket_path())}
+        click.echo(json.dumps(fields, indent=2))
+        return
+    for line in render_status(answer, socket=str(paths.socket_path()), now=time.time()):
+        click.echo(line)
+
+
+@click.command("stop", epilog="Example: assistant stop")
+def stop() -> None:
+    """End the running generator, after the answers it is giving.
+
+    One that hangs is ended by force after some seconds. It is no error when none runs.
+    """
+    from assistant.client.stopping import Stopped, stop_running
+
+    words = {
+        Stopped.NOT_RUNNING: "no generator is running",
+        Stopped.ASKED: "the generator has ended",
+        Stopped.TERMINATED: "the generator did not end by itself and was terminated",
+        Stopped.KILLED: "the generator hung and was killed",
+    }
+    click.echo(words[stop_running()], err=True)
+
+
+def render_status(status: Status, *, socket: str, now: float) -> list[str]:
+    """Lay out a status for reading, one line a row.
+
+    Args:
+        status: What the generator said.
+        socket: Where it was asked.
+        now: Seconds since the epoch, to count its uptime to.
+    """
+    speed = "-" if status.tokens_per_s is None else f"{status.tokens_per_s:.1f} tokens/s"
+    memory = "" if not status.memory_bytes else f", {status.memory_bytes / 2**30:.2f} GiB"
+    rows = [
+        ("state", status.state or "-"),
+        ("model", f"{status.model or '-'} ({status.prompt_format or '-'})"),
+        ("device", f"{status.device or '-'}, {status.quantization or '-'}{memory}"),
+        ("context", f"{status.context_tokens} tokens"),
+        ("answering", f"{status.active_sequences} of {status.slots} slots, {status.waiting} waiting"),
+        ("answered", f"{status.answered}, {speed}"),
+        ("up", f"{render_duration(now - status.started)}, process {status.pid}, version {status.version}"),
+        ("listening", ", ".join(status.transports) or socket),
+        ("idle", f"{_render_idle(status)}"),
+    ]
+    if status.swap_error:
+        rows.append(("swap", f"the chosen model is not in service: {status.swap_error}"))
+    return [f"{name:<10} {text}" for name, text in rows]
+
+
+def render_duration(seconds: float) -> str:
+    """Write a duration in its two largest units."""
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _render_idle(status: Status) -> str:
+    unload = (
+        f"unloads after {render_duration(status.idle_unload_s)}" if status.idle_unload_s else "never unloads"
+    )
+    leave = f"ends after {render_duration(status.idle_exit_s)}" if status.idle_exit_s else "never ends"
+    return f"{unload}, {leave}"
