@@ -26,6 +26,7 @@ from assistant.errors import ConfigError, GeneratorError
 
 CONNECT_TIMEOUT_S = 10.0
 WRITE_TIMEOUT_S = 30.0
+MAX_PORT = 65535
 TOKEN_VARIABLE = "ASSISTANT_GENERATOR_TOKEN"
 """The key of a foreign server. From the environment alone: a configuration file is no place for a secret."""
 
@@ -72,8 +73,8 @@ def build_endpoint(config: Config) -> Endpoint:
         url = httpx2.URL(base_url)
     except httpx2.InvalidURL as error:
         raise ConfigError(f"generator.url is no address: {base_url!r} ({error})") from error
-    if not url.host:
-        raise ConfigError(f"generator.url names no host: {base_url!r}")
+    if not url.host or not 0 < (url.port or 80) <= MAX_PORT:
+        raise ConfigError(f"generator.url names no host and port that there can be: {base_url!r}")
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
     if not token.isascii() or not token.isprintable():
         raise ConfigError(f"{TOKEN_VARIABLE} holds characters that no token has")

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from assistant import paths
+from assistant import launch, paths
 from assistant.config import Config, GeneratorSettings
 from tests.client.stub_server import READY, StubServer
 
@@ -46,3 +49,31 @@ def foreign(home: Path) -> Iterator[StubServer]:
 @pytest.fixture
 def foreign_config(foreign: StubServer) -> Config:
     return Config(generator=GeneratorSettings(url=f"{foreign.url}/v1", model="their-model"))
+
+
+class Daemon:
+    """Starts of a stand-in for our generator's process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self.use()
+
+    def use(self, *arguments: str) -> None:
+        """From now on `launch` starts the stand-in with these arguments."""
+        script = str(Path(__file__).with_name("stub_daemon.py"))
+        self._monkeypatch.setattr(launch, "SERVER_ARGUMENTS", ("-P", script, *arguments))
+
+    def starts(self) -> list[int]:
+        """The process of each start so far, those that found another one running included."""
+        file = paths.runtime_dir() / "starts"
+        return [int(line) for line in file.read_text(encoding="ascii").split()] if file.exists() else []
+
+
+@pytest.fixture
+def daemon(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    """The stand-in, not yet started. Whatever was started is killed at the end."""
+    daemon = Daemon(monkeypatch)
+    yield daemon
+    for pid in daemon.starts():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

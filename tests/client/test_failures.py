@@ -29,7 +29,13 @@ def every_exception_of_httpx2() -> list[type[Exception]]:
 def build(kind: type[Exception]) -> Exception:
     if issubclass(kind, httpx2.HTTPStatusError):
         return kind("boom", request=REQUEST, response=httpx2.Response(500))
-    if issubclass(kind, httpx2.StreamError) and kind is not httpx2.StreamError:
+    takes_nothing = (
+        httpx2.StreamConsumed,
+        httpx2.StreamClosed,
+        httpx2.ResponseNotRead,
+        httpx2.RequestNotRead,
+    )
+    if issubclass(kind, takes_nothing):
         return kind()
     return kind("boom")
 

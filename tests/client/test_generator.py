@@ -187,6 +187,7 @@ def test_a_refusal_becomes_the_error_it_means(
 ) -> None:
     ours.on(CHAT, error_reply(status, code, "this is why", hint="do that"))
     answer = ask()
+    assert answer.error is not None
     assert type(answer.error) is expected
     assert "this is why" in answer.error.message
     assert answer.error.hint == "do that"
