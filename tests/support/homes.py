@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -29,16 +30,16 @@ class Home:
         source = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
         return {**kept, "ASSISTANT_HOME": str(self.path), "PYTHONPATH": source, **more}
 
-    def start(self, *arguments: str, **options: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         more = options.pop("env", {})
-        defaults: dict[str, object] = {"stdin": subprocess.DEVNULL, "stdout": -1, "stderr": -1, "text": True}
-        return subprocess.Popen(  # type: ignore[call-overload]
+        defaults: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": -1, "stderr": -1, "text": True}
+        return subprocess.Popen(
             [sys.executable, "-m", "assistant", *arguments],
-            env=self.environment(**more),  # type: ignore[arg-type]
+            env=self.environment(**more),
             **{**defaults, **options},
         )
 
-    def run(self, *arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments, **options)
         out, err = process.communicate(timeout=240)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
