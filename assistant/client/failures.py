@@ -271,7 +271,7 @@ def _nearest_hint(refusal: Refusal, place: Place) -> str:
     if names:
         return f"did you mean {' or '.join(clean_text(str(name)) for name in names)}?"
     return (
-        "`assistant model list` shows what there is"
+        "`assistant models list` shows what there is"
         if place.is_ours
         else "set generator.model to one that it serves"
     )

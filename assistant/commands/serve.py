@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import click
 
+from assistant.commands.help import ExampleCommand
 from assistant.errors import GeneratorError
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 STOP_HINT = "`assistant stop` ends it"
 
 
-@click.command("serve", epilog="Example: assistant serve --tcp 127.0.0.1:8080")
+@click.command("serve", cls=ExampleCommand, examples=("assistant serve --tcp 127.0.0.1:8080",))
 @click.option(
     "--tcp",
     metavar="HOST:PORT",
@@ -28,10 +30,10 @@ STOP_HINT = "`assistant stop` ends it"
     help="Let --tcp name an address that other machines can reach. Nothing is encrypted.",
 )
 def serve(tcp: str | None, *, allow_remote: bool) -> None:
-    """Run the generator here, until Ctrl-C.
+    """Run the generator in this terminal.
 
-    There is no need to: the first question starts it in the background. This shows its log, and
-    can listen on TCP.
+    There is no need to: the first question starts it in the background. Here its log is seen, and it can
+    listen on TCP. Ctrl-C ends it.
     """
     from assistant import paths
     from assistant.client.calls import find_health
@@ -51,37 +53,46 @@ def serve(tcp: str | None, *, allow_remote: bool) -> None:
     run.serve(config, tcp=tcp, allow_remote=allow_remote, foreground=True)
 
 
-@click.command("status", epilog="Example: assistant status --json")
+@click.command("status", cls=ExampleCommand, examples=("assistant status --json",))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def status(*, as_json: bool) -> None:
-    """Say what the running generator does; exit with 3 when none runs."""
+    """Say what the generator does.
+
+    Exits with 3 when none runs.
+    """
     from assistant import paths
     from assistant.client.calls import fetch_status, find_health
+    from assistant.client.stopping import find_server_pid
+    from assistant.commands.output import Output
     from assistant.config import read_config
 
     url = read_config().generator.url
     if url:
         click.echo(f"note: questions go to {url} (generator.url); this is our own generator", err=True)
-    if find_health() is None:
+    health = find_health()
+    if health is None:
         raise GeneratorError(
             "no generator is running", hint="the next question starts it, or `assistant serve`"
         )
+    if health.status == "silent":
+        raise GeneratorError(f"the generator, process {find_server_pid()}, does not answer", hint=STOP_HINT)
+    output = Output(sys.stdout)
     answer = fetch_status()
     if as_json:
         import dataclasses
 
         fields = dataclasses.asdict(answer) | {"socket": str(paths.socket_path())}
-        click.echo(json.dumps(fields, indent=2))
+        output.write_text(json.dumps(fields, indent=2) + "\n")
         return
-    for line in render_status(answer, socket=str(paths.socket_path()), now=time.time()):
-        click.echo(line)
+    output.write_text(render_status(answer, socket=str(paths.socket_path()), now=time.time()))
 
 
-@click.command("stop", epilog="Example: assistant stop")
+@click.command("stop", cls=ExampleCommand, examples=("assistant stop",))
 def stop() -> None:
-    """End the running generator, after the answers it is giving.
+    """End the generator.
 
-    One that hangs is ended by force after some seconds. It is no error when none runs.
+    The answers it is giving come to their end. One that hangs is ended by force after some seconds. It is no
+    error when none runs.
     """
     from assistant.client.stopping import Stopped, stop_running
 
@@ -94,7 +105,7 @@ def stop() -> None:
     click.echo(words[stop_running()], err=True)
 
 
-def render_status(status: Status, *, socket: str, now: float) -> list[str]:
+def render_status(status: Status, *, socket: str, now: float) -> str:
     """Lay out a status for reading, one line a row.
 
     Args:
@@ -117,7 +128,7 @@ def render_status(status: Status, *, socket: str, now: float) -> list[str]:
     ]
     if status.swap_error:
         rows.append(("swap", f"the chosen model is not in service: {status.swap_error}"))
-    return [f"{name:<10} {text}" for name, text in rows]
+    return "".join(f"{name:<10} {text}\n" for name, text in rows)
 
 
 def render_duration(seconds: float) -> str:
