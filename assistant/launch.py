@@ -6,6 +6,8 @@ avoid starting one each.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import re
 import sys
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 SERVER_ARGUMENTS = ("-P", "-m", "assistant.server")
 """For the same Python that runs us. `-P`: the directory we run in must not shadow modules."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
+STUCK_PATIENCE_S = 10.0
+"""A machine that swaps may hold the engine up for a while; longer, and it will not go on by itself."""
 MAX_LOG_BYTES = 5 * 1024 * 1024
 TERMINAL_VARIABLES = frozenset(
     {"COLUMNS", "LINES", "TERMCAP", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "TERM_SESSION_ID", "WINDOWID"}
@@ -56,7 +60,7 @@ def ensure_running(
         AssistantError: Its directories cannot be used.
     """
     cancelled = cancelled or threading.Event()
-    deadline = time.monotonic() + config.generator.connect_timeout_s
+    began = time.monotonic()
     pause_s = FIRST_PAUSE_S
     with _Launcher() as launcher:
         while not cancelled.is_set():
@@ -64,8 +68,9 @@ def ensure_running(
             if health is not None and _is_usable(health):
                 return
             report(Loading(stage=_take_step(health, launcher)))
-            if time.monotonic() > deadline:
-                raise _late_error(health, config.generator.connect_timeout_s)
+            waited_s = time.monotonic() - began
+            if waited_s > _patience_s(health, config):
+                raise _late_error(health, waited_s)
             cancelled.wait(pause_s)
             pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
@@ -97,26 +102,28 @@ def _take_step(health: Health | None, launcher: _Launcher) -> str:
     if health is None:
         launcher.start()
         return "starting the generator"
-    if health.status == "stuck":
-        raise GeneratorError("the generator is stuck", hint="`assistant stop`, then try again")
-    if health.status == "silent":
+    if health.status in ("silent", "stuck"):
         return "waiting for the generator"
-    shutdown_generator()
+    with contextlib.suppress(GeneratorError):  # asked already, it may hang up at any time
+        shutdown_generator()
     return f"replacing the generator of version {health.version}"
+
+
+def _patience_s(health: Health | None, config: Config) -> float:
+    is_stuck = health is not None and health.status == "stuck"
+    return min(STUCK_PATIENCE_S if is_stuck else math.inf, config.generator.connect_timeout_s)
 
 
 def _late_error(health: Health | None, waited_s: float) -> GeneratorError:
     if health is None:
         return GeneratorError(
-            f"the generator did not come up within {waited_s:g} s", hint=f"its log is {log_path()}"
+            f"the generator did not come up in {waited_s:.0f} s", hint=f"its log is {log_path()}"
         )
-    if health.status == "silent":
-        return GeneratorError(
-            f"the generator has not answered for {waited_s:g} s", hint="`assistant stop`, then try again"
-        )
+    hint = "`assistant stop`, then try again"
+    if health.status in ("silent", "stuck"):
+        return GeneratorError(f"the generator has not gone on for {waited_s:.0f} s", hint=hint)
     return GeneratorError(
-        f"the generator of version {health.version} did not end within {waited_s:g} s",
-        hint="`assistant stop`",
+        f"the generator of version {health.version} did not end in {waited_s:.0f} s", hint=hint
     )
 
 

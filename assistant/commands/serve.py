@@ -84,7 +84,8 @@ def status(*, as_json: bool) -> None:
         fields = dataclasses.asdict(answer) | {"socket": str(paths.socket_path())}
         output.write_text(json.dumps(fields, indent=2) + "\n")
         return
-    output.write_text(render_status(answer, socket=str(paths.socket_path()), now=time.time()))
+    now = time.time()
+    output.write_text(render_status(answer, socket=str(paths.socket_path()), now=now, problem=health.message))
 
 
 @click.command("stop", cls=ExampleCommand, examples=("assistant stop",))
@@ -105,26 +106,27 @@ def stop() -> None:
     click.echo(words[stop_running()], err=True)
 
 
-def render_status(status: Status, *, socket: str, now: float) -> str:
+def render_status(status: Status, *, socket: str, now: float, problem: str = "") -> str:
     """Lay out a status for reading, one line a row.
 
     Args:
         status: What the generator said.
         socket: Where it was asked.
         now: Seconds since the epoch, to count its uptime to.
+        problem: Why it cannot answer; empty where it can.
     """
     speed = "-" if status.tokens_per_s is None else f"{status.tokens_per_s:.1f} tokens/s"
     memory = "" if not status.memory_bytes else f", {status.memory_bytes / 2**30:.2f} GiB"
     rows = [
-        ("state", status.state or "-"),
+        ("state", f"{status.state or '-'}{': ' + problem if problem else ''}"),
         ("model", f"{status.model or '-'} ({status.prompt_format or '-'})"),
         ("device", f"{status.device or '-'}, {status.quantization or '-'}{memory}"),
-        ("context", f"{status.context_tokens} tokens"),
+        ("context", f"{status.context_tokens or '-'} tokens"),
         ("answering", f"{status.active_sequences} of {status.slots} slots, {status.waiting} waiting"),
         ("answered", f"{status.answered}, {speed}"),
         ("up", f"{render_duration(now - status.started)}, process {status.pid}, version {status.version}"),
         ("listening", ", ".join(status.transports) or socket),
-        ("idle", f"{_render_idle(status)}"),
+        ("idle", _render_idle(status)),
     ]
     if status.swap_error:
         rows.append(("swap", f"the chosen model is not in service: {status.swap_error}"))

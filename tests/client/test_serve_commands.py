@@ -149,6 +149,16 @@ def test_a_status_of_another_version_is_read_as_far_as_it_is_known() -> None:
     assert status == Status(model="m", idle_exit_s=5.0)
 
 
+def test_a_model_that_could_not_be_loaded_is_shown_with_the_reason(
+    ours: StubServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed = {"status": "failed", "message": "a file is damaged", "protocol": 1, "version": "1.2"}
+    ours.on("GET /health", json_reply(failed, status=503))
+    ours.on("GET /v1/status", json_reply({**STATUS, "state": "failed", "device": None, "slots": None}))
+    assert run("status") == 0
+    assert "failed: a file is damaged" in capsys.readouterr().out
+
+
 def test_a_model_that_could_not_be_swapped_in_is_shown() -> None:
     assert "no room" in render_status(Status(swap_error="no room"), socket="s", now=0)
 
