@@ -11,7 +11,6 @@ import logging
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
@@ -22,8 +21,8 @@ from assistant.engine.interface import Ended, Finished, Job
 from assistant.engine.memory import out_of_memory_error, release_memory
 from assistant.engine.network import Network
 from assistant.engine.sampling import choose_token
-from assistant.engine.sequence import JobState, build_sequence
-from assistant.engine.sequence import Sequence as Answer
+from assistant.engine.schedule import Schedule
+from assistant.engine.sequence import Answer, JobState, build_answer
 from assistant.engine.slots import SlotTable
 from assistant.engine.text import ModelText
 from assistant.errors import AssistantError, GeneratorError
@@ -51,9 +50,8 @@ class BatchedModel:
         self._text = text
         self._placement = placement
         self._table = SlotTable(network.slots, placement.prefill_chunk, keeps_prefixes=network.keeps_prefixes)
+        self._schedule = Schedule(self._table)
         self._arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._waiting: deque[Answer] = deque()
-        self._running: list[Answer] = []
         self._closed = False
         self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
@@ -73,7 +71,7 @@ class BatchedModel:
 
     def active_sequences(self) -> int:
         """How many slots hold a sequence now."""
-        return len(self._running)
+        return len(self._schedule.running)
 
     def last_beat(self) -> float:
         """When the thread last went round."""
@@ -90,13 +88,15 @@ class BatchedModel:
     def _run(self) -> None:
         while not self._closed:
             self._beat = time.monotonic()
-            self._receive(block=not (self._waiting or self._running))
-            self._drop_cancelled()
-            self._admit()
-            self._guarded(self._prefill_one_chunk)
-            self._guarded(self._decode_all)
-        for answer in [*self._running, *self._waiting]:
-            answer.end(FinishReason.CANCELLED)
+            self._receive(block=self._schedule.is_empty)
+            self._schedule.drop_cancelled()
+            while (answer := self._schedule.find_next()) is not None:
+                self._guarded([answer], lambda seated=answer: self._seat(seated))
+            if (answer := self._schedule.find_prefilling()) is not None:
+                self._guarded([answer], lambda prefilling=answer: self._prefill_chunk(prefilling))
+            if decoding := self._schedule.find_decoding():
+                self._guarded(decoding, lambda answers=decoding: self._decode_step(answers))
+        self._schedule.cancel_all()
         while not self._arrivals.empty():
             job = self._arrivals.get()
             if job is not None:
@@ -107,107 +107,73 @@ class BatchedModel:
             job = self._arrivals.get(timeout=IDLE_WAIT_S) if block else self._arrivals.get_nowait()
             while job is not None:
                 state = JobState(job=job, left=job.sampling.n)
-                self._waiting.extend(
-                    build_sequence(state, index, self._text) for index in range(job.sampling.n)
+                self._schedule.add(
+                    build_answer(state, index, self._text, can_guess=self._network.keeps_prefixes)
+                    for index in range(job.sampling.n)
                 )
                 job = self._arrivals.get_nowait()
         except queue.Empty:
             pass
 
-    def _drop_cancelled(self) -> None:
-        for answer in [*self._running, *self._waiting]:
-            if answer.job.cancelled.is_set():
-                answer.end(FinishReason.CANCELLED)
-        self._forget_ended()
-
-    def _forget_ended(self) -> None:
-        for answer in self._running:
-            if answer.ended:
-                self._table.release(answer.slot)
-        self._running = [answer for answer in self._running if not answer.ended]
-        if any(answer.ended for answer in self._waiting):
-            self._waiting = deque(answer for answer in self._waiting if not answer.ended)
-
-    def _admit(self) -> None:
-        """Give free slots to waiting answers, oldest first; further ones of a job once its prompt is done."""
-        kept: deque[Answer] = deque()
-        while self._waiting and self._table.free:
-            answer = self._waiting.popleft()
-            if answer.index > 0 and not answer.state.prefilled:
-                kept.append(answer)
-                continue
-            self._seat(answer)
-        self._waiting.extendleft(reversed(kept))
-
     def _seat(self, answer: Answer) -> None:
-        taken = self._table.take(answer.job.ids)
+        taken = self._schedule.seat(answer)
         if taken.source != taken.slot and taken.shared:
             self._network.copy_prefix(taken.source, taken.slot, taken.shared)
-        answer.slot, answer.computed = taken.slot, taken.shared
-        answer.state.cached_tokens += taken.shared
-        self._running.append(answer)
 
-    def _prefill_one_chunk(self) -> list[Answer]:
-        prefilling = [answer for answer in self._running if answer.is_prefilling]
-        if not prefilling:
-            return []
-        # The least left first: a short prompt overtakes a long one, which goes on right after it.
-        answer = min(prefilling, key=lambda a: len(a.job.ids) - a.computed)
-        return self._compute([answer], lambda: self._prefill_chunk(answer))
-
-    def _prefill_chunk(self, answer: Answer) -> Tensor | None:
+    def _prefill_chunk(self, answer: Answer) -> None:
         started = time.monotonic()
         begin = answer.computed
         chunk = list(answer.job.ids[begin : begin + self._placement.prefill_chunk])
         torch.set_num_threads(self._placement.prefill_threads)
-        logits = self._network.prefill(answer.slot, begin, chunk)
+        logits = self._network.prefill(answer.slot, begin, chunk)  # (vocab,)
         answer.computed += len(chunk)
         self._table.add_prompt(answer.slot, chunk)
         answer.state.prefill_s += time.monotonic() - started
         if answer.is_prefilling:
-            return None
+            return
         answer.state.prefilled = True
         answer.state.decode_started = answer.state.decode_started or time.monotonic()
-        return logits[None]
+        self._take_tokens(answer, logits[None], [])
 
-    def _decode_all(self) -> list[Answer]:
-        decoding = [answer for answer in self._running if not answer.is_prefilling]
-        if not decoding:
-            return []
-        return self._compute(decoding, lambda: self._decode_step(decoding))
-
-    def _decode_step(self, answers: Sequence[Answer]) -> Tensor:
+    def _decode_step(self, answers: Sequence[Answer]) -> None:
         torch.set_num_threads(self._placement.decode_threads)
+        guesses = [answer.guess(self.context_tokens) for answer in answers]
         logits = self._network.decode_step(
             [answer.slot for answer in answers],
             [answer.computed for answer in answers],
-            [answer.last_token for answer in answers],
+            [[answer.last_token, *guess] for answer, guess in zip(answers, guesses, strict=True)],
         )
-        for answer in answers:
+        rows = logits.split([1 + len(guess) for guess in guesses])  # B of (1 + guessed, vocab)
+        for answer, guess, own in zip(answers, guesses, rows, strict=True):
             answer.computed += 1
-        return logits
+            self._take_tokens(answer, own, guess)
 
-    def _compute(self, answers: list[Answer], step: Callable[[], Tensor | None]) -> list[Answer]:
-        """Run a step and give each answer its next token; return the answers that it concerned."""
-        logits = step()  # (B, vocab)
-        if logits is None:
-            return answers
-        finite = logits.isfinite().all(dim=-1).tolist()
-        for answer, row, is_finite in zip(answers, logits, finite, strict=True):
-            if not is_finite:
+    def _take_tokens(self, answer: Answer, logits: Tensor, guess: Sequence[int]) -> None:
+        """Choose a token from each row of logits (1 + guessed, vocab) for as long as the guess holds.
+
+        Each token is chosen as if nothing had been guessed, with the same random numbers: a guess changes
+        how many are chosen in one step, and never which.
+        """
+        sampling = answer.job.sampling
+        accepted = 0
+        for row, guessed in zip(logits, [*guess, None], strict=True):
+            if not bool(row.isfinite().all()):
                 self._table.forget(answer.slot)
                 answer.fail(GeneratorError(f"the model {self.name} computed numbers that are not finite"))
-                continue
-            sampling = answer.job.sampling
+                break
             token = choose_token(
                 row, temperature=sampling.temperature, top_p=sampling.top_p, generator=answer.random
             )
             answer.take_token(token, self._text, self.context_tokens)
-        self._forget_ended()
-        return answers
+            if answer.ended or token != guessed:
+                break
+            accepted += 1
+        answer.computed += accepted
+        if answer.lookup:
+            answer.lookup.note(len(guess), accepted)
 
-    def _guarded(self, step: Callable[[], list[Answer]]) -> None:
-        """Run a step; an error ends the requests that were running and nothing else."""
+    def _guarded(self, answers: Sequence[Answer], step: Callable[[], None]) -> None:
+        """Run a step for these answers; an error in it ends them and nothing else."""
         failure: AssistantError | None = None
         try:
             step()
@@ -218,13 +184,13 @@ class BatchedModel:
                 failure = GeneratorError(
                     "the generator failed inside; its log has the details", hint="see `assistant doctor`"
                 )
-        if failure is None:
-            return
-        for answer in self._running:
-            self._table.forget(answer.slot)
-            answer.fail(failure)
-        self._forget_ended()
-        release_memory()
+        if failure is not None:
+            for answer in answers:
+                if answer.slot >= 0:
+                    self._table.forget(answer.slot)
+                answer.fail(failure)
+            release_memory()
+        self._schedule.forget_ended()
 
 
 def _end_unstarted(job: Job) -> None:

@@ -106,13 +106,15 @@ class LlamaNetwork:
         hidden = self._forward(ids, [Segment(slot=slot, start=start, length=len(ids))])
         return self._logits(hidden[-1:])[0]
 
-    def decode_step(self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[int]) -> Tensor:
-        """Compute one more token for each sequence; see `Network`."""
+    def decode_step(
+        self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """Compute the next token, or several guessed ones, of each sequence; see `Network`."""
         segments = [
-            Segment(slot=slot, start=position, length=1)
-            for slot, position in zip(slots, positions, strict=True)
+            Segment(slot=slot, start=position, length=len(tokens))
+            for slot, position, tokens in zip(slots, positions, ids, strict=True)
         ]
-        return self._logits(self._forward(ids, segments))
+        return self._logits(self._forward([token for tokens in ids for token in tokens], segments))
 
     def copy_prefix(self, source: int, target: int, tokens: int) -> None:
         """Copy the first positions of one slot's cache to another's."""

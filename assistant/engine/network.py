@@ -36,16 +36,19 @@ class Network(Protocol):
         """
         ...
 
-    def decode_step(self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[int]) -> Tensor:
-        """Compute one more token for each of B sequences.
+    def decode_step(
+        self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """Compute the next token, or several guessed ones, of each of B sequences.
 
         Args:
             slots: B different slots.
-            positions: B positions, of the tokens in `ids`.
-            ids: B token ids.
+            positions: B positions, of the first token for each.
+            ids: B lists of token ids: the last chosen one, and guesses of those after it. Guesses that turn
+                out wrong are taken back by starting the next step at an earlier position.
 
         Returns:
-            Logits (B, vocab), float32.
+            Logits (total number of ids, vocab), float32, sequence after sequence.
         """
         ...
 

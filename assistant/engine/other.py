@@ -39,9 +39,26 @@ class OtherNetwork:
         """Weights; the cache grows with what is asked."""
         return self._weight_bytes
 
-    @torch.inference_mode()
     def prefill(self, slot: int, start: int, ids: Sequence[int]) -> Tensor:
         """Compute a prompt's next tokens; see `Network`."""
+        return self._extend(slot, start, ids, keep=1)[0]
+
+    def decode_step(
+        self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[Sequence[int]]
+    ) -> Tensor:
+        """Compute the next token, or several guessed ones, of each sequence; see `Network`."""
+        steps = zip(slots, positions, ids, strict=True)
+        return torch.cat([self._extend(slot, at, tokens, keep=len(tokens)) for slot, at, tokens in steps])
+
+    def copy_prefix(self, source: int, target: int, tokens: int) -> None:
+        """Copy the first positions of one slot's cache to another's."""
+        cache = deepcopy(self._caches[source])
+        _cut(cache, tokens)
+        self._caches[target] = cache
+
+    @torch.inference_mode()
+    def _extend(self, slot: int, start: int, ids: Sequence[int], *, keep: int) -> Tensor:
+        """Compute tokens of one sequence and return the last `keep` rows of logits."""
         cache = self._caches[slot]
         if start == 0 or cache is None:
             cache = cast("Any", transformers).DynamicCache(config=self._model.config)
@@ -51,21 +68,10 @@ class OtherNetwork:
             input_ids=torch.tensor([ids], device=self._device),
             cache=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep,
         )
         self._caches[slot] = cache
-        return out.logits[0, -1].float()
-
-    def decode_step(self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[int]) -> Tensor:
-        """Compute one more token for each sequence; see `Network`."""
-        steps = zip(slots, positions, ids, strict=True)
-        return torch.stack([self.prefill(slot, position, [token]) for slot, position, token in steps])
-
-    def copy_prefix(self, source: int, target: int, tokens: int) -> None:
-        """Copy the first positions of one slot's cache to another's."""
-        cache = deepcopy(self._caches[source])
-        _cut(cache, tokens)
-        self._caches[target] = cache
+        return out.logits[0].float()
 
 
 def _cut(cache: Any, tokens: int) -> None:

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 
 from assistant.engine.interface import Ended, Finished, Job, Piece
+from assistant.engine.lookup import PromptLookup
 from assistant.engine.text import ModelText, StopScanner, TextStream
 from assistant.errors import AssistantError
 from assistant.requests import FinishReason
@@ -44,7 +45,7 @@ class JobState:
 
 
 @dataclass(slots=True, eq=False)
-class Sequence:
+class Answer:
     """One of a job's answers."""
 
     state: JobState
@@ -53,13 +54,15 @@ class Sequence:
     text: TextStream
     scanner: StopScanner
     random: torch.Generator
+    lookup: PromptLookup | None
+    """None where the network cannot take a wrong guess back."""
     slot: int = -1
     computed: int = 0
     """Positions of the cache that are filled."""
     last_token: int = -1
     """Chosen, but not yet in the cache."""
     new_tokens: int = 0
-    unsent_tokens: int = field(default=0)
+    unsent_tokens: int = 0
     ended: bool = False
 
     @property
@@ -72,6 +75,20 @@ class Sequence:
         """Whether part of the prompt is still to be computed."""
         return self.computed < len(self.job.ids)
 
+    @property
+    def prompt_left(self) -> int:
+        """Prompt tokens still to be computed."""
+        return len(self.job.ids) - self.computed
+
+    def room(self, context_tokens: int) -> int:
+        """How many more tokens the answer may have."""
+        longest = min(self.job.sampling.max_tokens, context_tokens - len(self.job.ids))
+        return longest - self.new_tokens
+
+    def guess(self, context_tokens: int) -> list[int]:
+        """Guess what comes after the next token, never past the end of the answer's room."""
+        return self.lookup.guess(self.room(context_tokens) - 1) if self.lookup else []
+
     def take_token(self, token: int, text: ModelText, context_tokens: int) -> None:
         """Append a chosen token, report its text and end the answer where it is due."""
         if token in text.end_ids:
@@ -80,12 +97,14 @@ class Sequence:
         self.last_token = token
         self.new_tokens += 1
         self.unsent_tokens += 1
+        if self.lookup:
+            self.lookup.push(token)
         shown = self.scanner.push(self.text.push(token))
         if shown:
             self._send(shown)
         if self.scanner.stopped:
             self.end(FinishReason.STOP)
-        elif self.new_tokens >= min(self.job.sampling.max_tokens, context_tokens - len(self.job.ids)):
+        elif self.room(context_tokens) <= 0:
             self.end(FinishReason.LENGTH)
 
     def end(self, reason: FinishReason) -> None:
@@ -109,15 +128,16 @@ class Sequence:
         self.unsent_tokens = 0
 
 
-def build_sequence(state: JobState, index: int, text: ModelText) -> Sequence:
+def build_answer(state: JobState, index: int, text: ModelText, *, can_guess: bool) -> Answer:
     """Make the answer number `index` of a job. Its seed is the job's plus its number."""
     sampling = state.job.sampling
     random = torch.Generator()
     random.manual_seed(((sampling.seed or 0) + index) % 2**63)
-    return Sequence(
+    return Answer(
         state=state,
         index=index,
         text=text.open_stream(),
         scanner=StopScanner(sampling.stop),
         random=random,
+        lookup=PromptLookup(state.job.ids) if can_guess else None,
     )

@@ -31,25 +31,32 @@ class CountingNetwork:
         self.held: list[list[int]] = [[] for _ in range(slots)]
         self.prefills: list[tuple[int, int, int]] = []
         self.batches: list[int] = []
+        self.widths: list[int] = []
         self.gate: threading.Semaphore | None = None
         self.error: Exception | None = None
         self.poison = -1
+        self.failing_prefill = -1
 
     def prefill(self, slot: int, start: int, ids: Sequence[int]) -> torch.Tensor:
         self._enter()
         assert len(self.held[slot]) >= start
+        if ids[-1] == self.failing_prefill:
+            raise IndexError("a bug in one prompt")
         self.held[slot] = self.held[slot][:start] + list(ids)
         self.prefills.append((slot, start, len(ids)))
         return self._logits(ids[-1])
 
-    def decode_step(self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[int]) -> torch.Tensor:
+    def decode_step(
+        self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[Sequence[int]]
+    ) -> torch.Tensor:
         self._enter()
         assert len(set(slots)) == len(slots)
-        for slot, position, token in zip(slots, positions, ids, strict=True):
+        for slot, position, tokens in zip(slots, positions, ids, strict=True):
             assert len(self.held[slot]) >= position
-            self.held[slot] = [*self.held[slot][:position], token]
+            self.held[slot] = [*self.held[slot][:position], *tokens]
         self.batches.append(len(slots))
-        return torch.stack([self._logits(token) for token in ids])
+        self.widths.append(max(len(tokens) for tokens in ids))
+        return torch.stack([self._logits(token) for tokens in ids for token in tokens])
 
     def copy_prefix(self, source: int, target: int, tokens: int) -> None:
         self.held[target] = self.held[source][:tokens]
@@ -274,6 +281,53 @@ def test_numbers_that_are_not_finite_end_one_answer(model: BatchedModel, network
     assert "not finite" in str(failed.wait().end().error)
     assert failed.text() == "7 "
     assert fine.wait().text() == "9 "
+
+
+def test_a_repetition_of_the_prompt_takes_fewer_steps(model: BatchedModel, network: CountingNetwork) -> None:
+    done = Collected([1, 2, 3, 4, 5, 6, 7, 8, 50, 1])
+    model.submit(done.job)
+    assert done.wait().text() == "2 3 4 5 6 7 8 9 "
+    assert max(network.widths) > 1
+    assert len(network.batches) < 8
+
+
+def test_a_wrong_guess_changes_nothing(model: BatchedModel, network: CountingNetwork) -> None:
+    done = Collected([1, 2, 3, 4, 30, 31, 32, 33, 1])
+    model.submit(done.job)
+    assert done.wait().text() == "2 3 4 5 6 7 8 9 "
+    assert max(network.widths) > 1
+
+
+@pytest.mark.parametrize("max_tokens", [1, 2, 3, 4, 5])
+def test_guesses_never_go_past_max_tokens(
+    max_tokens: int, model: BatchedModel, network: CountingNetwork
+) -> None:
+    done = Collected([1, 2, 3, 4, 5, 6, 7, 8, 50, 1], max_tokens=max_tokens)
+    model.submit(done.job)
+    assert done.wait().text() == "".join(f"{token} " for token in range(2, 2 + max_tokens))
+
+
+def test_guesses_never_go_past_the_context(model: BatchedModel, network: CountingNetwork) -> None:
+    done = Collected([*[60] * 27, 1, 2, 3, 4, 5, 6, 7, 8, 50, 1])  # 37 of 40
+    model.submit(done.job)
+    assert done.wait().text() == "2 3 4 "
+    assert max(len(held) for held in network.held) <= 40
+
+
+def test_a_failure_of_one_prompt_leaves_another_answer_alone(
+    model: BatchedModel, network: CountingNetwork
+) -> None:
+    network.gate = threading.Semaphore(2)  # the prompt and a first step
+    fine = Collected([1])
+    model.submit(fine.job)
+    assert fine.first.wait(20)
+    failed = Collected([2, 3])
+    network.failing_prefill = 3
+    model.submit(failed.job)
+    network.gate.release(1000)
+    assert isinstance(failed.wait().end().error, GeneratorError)
+    assert fine.wait().text() == "2 3 4 5 6 7 8 9 "
+    assert fine.end().error is None
 
 
 def test_closing_ends_everything(network: CountingNetwork) -> None:

@@ -134,9 +134,26 @@ def test_sequences_of_different_lengths_decode_together(family: str, save_random
     network.prefill(0, 0, IDS[:11])
 
     for step in range(3):
-        logits = network.decode_step([2, 0], [4 + step, 11 + step], [IDS[4 + step], IDS[11 + step]])
+        logits = network.decode_step([2, 0], [4 + step, 11 + step], [[IDS[4 + step]], [IDS[11 + step]]])
         torch.testing.assert_close(logits[0], expected[4 + step], rtol=1e-4, atol=1e-3)
         torch.testing.assert_close(logits[1], expected[11 + step], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen 2"])
+def test_guessed_tokens_are_computed_as_if_they_came_one_by_one(
+    family: str, save_random_model: SaveModel
+) -> None:
+    directory = save_random_model(*{**FAMILIES, **OTHERS}[family])
+    network = load(directory, placement())
+    expected = reference_logits(directory, IDS)
+    network.prefill(1, 0, IDS[:6])
+    network.prefill(3, 0, IDS[:9])
+
+    wrong = [IDS[6], 99, 98]
+    network.decode_step([1, 3], [6, 9], [wrong, [IDS[9]]])
+    logits = network.decode_step([1, 3], [7, 10], [IDS[7:11], IDS[10:12]])
+    torch.testing.assert_close(logits[:4], expected[7:11], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(logits[4:], expected[10:12], rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen 2"])
