@@ -94,6 +94,28 @@ class SamplingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HistorySettings:
+    """What is remembered."""
+
+    keep: str = "on"
+    """on or off; off stores nothing new and leaves alone what is stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatSettings:
+    """How the terminal chat looks and behaves."""
+
+    theme: str = "textual-dark"
+    """A theme's name, as the palette lists them; ansi-dark and ansi-light use the terminal's colours."""
+    keys: str = ""
+    """Other keys, as action=key pairs: `send=ctrl+enter newline=enter`. F1 in the chat names the actions."""
+    earlier_turns: int = 2
+    """So many earlier exchanges of the conversation go along with a task; 0 for none."""
+    run_timeout_s: float = 30.0
+    """Code that is run from the chat is ended after so many seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings."""
 
@@ -102,6 +124,8 @@ class Config:
     server: ServerSettings = field(default_factory=ServerSettings)
     models: ModelsSettings = field(default_factory=ModelsSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    history: HistorySettings = field(default_factory=HistorySettings)
+    chat: ChatSettings = field(default_factory=ChatSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +154,11 @@ def _url(value: str) -> str:
     return "must start with http:// or https://"
 
 
+def _key_pairs(value: str) -> str:
+    wrong = [pair for pair in value.split() if not all(pair.partition("="))]
+    return f"must be action=key pairs with spaces between, not {wrong[0]}" if wrong else ""
+
+
 _CHECKS: Mapping[str, Check] = {
     "generator.url": _url,
     "generator.prompt_format": _one_of(PROMPT_FORMATS),
@@ -146,6 +175,10 @@ _CHECKS: Mapping[str, Check] = {
     "sampling.temperature": _between(0, limits.MAX_TEMPERATURE),
     "sampling.top_p": _between(0.01, 1),
     "sampling.max_tokens": _between(1, limits.MAX_MAX_TOKENS),
+    "history.keep": _one_of(("on", "off")),
+    "chat.keys": _key_pairs,
+    "chat.earlier_turns": _between(0, 64),
+    "chat.run_timeout_s": _between(1, 3600),
 }
 
 

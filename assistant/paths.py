@@ -46,6 +46,16 @@ def models_dir() -> Path:
     return data_dir() / "models"
 
 
+def history_path() -> Path:
+    """The history's file, in a directory of its own that nobody else can enter."""
+    return data_dir() / "history" / "history.db"
+
+
+def drafts_dir() -> Path:
+    """What is being typed, so that a crash does not lose it."""
+    return data_dir() / "drafts"
+
+
 def log_dir() -> Path:
     """Log files."""
     home = find_home()
