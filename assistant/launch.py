@@ -76,8 +76,8 @@ def ensure_running(
 
 
 def log_path() -> Path:
-    """Where a generator that was started on demand says what it has to say."""
-    return paths.log_dir() / "generator.log"
+    """What the process writes to its standard output and error. Its own log stands beside this one."""
+    return paths.log_dir() / "server-output.log"
 
 
 def _is_usable(health: Health) -> bool:
@@ -117,7 +117,7 @@ def _patience_s(health: Health | None, config: Config) -> float:
 def _late_error(health: Health | None, waited_s: float) -> GeneratorError:
     if health is None:
         return GeneratorError(
-            f"the generator did not come up in {waited_s:.0f} s", hint=f"its log is {log_path()}"
+            f"the generator did not come up in {waited_s:.0f} s", hint=f"its logs are in {paths.log_dir()}"
         )
     hint = "`assistant stop`, then try again"
     if health.status in ("silent", "stuck"):
@@ -206,7 +206,7 @@ class _Launcher:
         reason = clean_text((errors or lines or [how])[-1]).removeprefix("error: ")
         return GeneratorError(
             f"the generator could not start: {reason}",
-            hint=f"`assistant doctor` says more; its log is {log_path()}",
+            hint=f"`assistant doctor` says more; its logs are in {paths.log_dir()}",
         )
 
 

@@ -134,7 +134,7 @@ def read_model_names(connection: Connection, endpoint: Endpoint) -> list[str]:
 
 
 def shutdown_generator(*, timeout_s: float = CALL_TIMEOUT_S) -> bool:
-    """Ask our generator to end after the answers it is giving; it goes on for a moment.
+    """Ask our generator to end: it cuts off the answers it is giving, and is gone some seconds later.
 
     Args:
         timeout_s: Wait so long for its consent.

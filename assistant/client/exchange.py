@@ -147,11 +147,15 @@ class Exchange:
             self._wait(refusal)
             return call
         if is_busy(refusal):
-            self._busy_since = self._busy_since or time.monotonic()
-            if time.monotonic() - self._busy_since > BUSY_PATIENCE_S:
-                raise busy_error(refusal, self._endpoint.place)
+            self._lose_patience(refusal)
             self._report(Loading(stage="waiting for a free slot"))
             self._wait(refusal)
+            return call
+        if refusal.code == "stopping" and self._endpoint.is_ours:
+            self._lose_patience(refusal)
+            self._report(Loading(stage="waiting for the generator to restart"))
+            self._wait(refusal)
+            self._reach()
             return call
         if refusal.status == 401 and self._endpoint.is_ours and not self._has_reread_token:
             self._has_reread_token = True  # each attempt reads it: it changes when the generator restarts
@@ -173,6 +177,11 @@ class Exchange:
         return UnknownModelError(
             error.message, hint=f"it serves {', '.join(nearest)}" if nearest else error.hint
         )
+
+    def _lose_patience(self, refusal: Refusal) -> None:
+        self._busy_since = self._busy_since or time.monotonic()
+        if time.monotonic() - self._busy_since > BUSY_PATIENCE_S:
+            raise busy_error(refusal, self._endpoint.place)
 
     def _report(self, loading: Loading) -> None:
         if loading != self._last_loading:

@@ -29,7 +29,7 @@ STOP_HINT = "`assistant stop` ends it"
     is_flag=True,
     help="Let --tcp name an address that other machines can reach. Nothing is encrypted.",
 )
-def serve(tcp: str | None, *, allow_remote: bool) -> None:
+def serve(tcp: str | None, *, allow_remote: bool) -> int:
     """Run the generator in this terminal.
 
     There is no need to: the first question starts it in the background. Here its log is seen, and it can
@@ -47,10 +47,11 @@ def serve(tcp: str | None, *, allow_remote: bool) -> None:
         )
     from assistant.server import run  # the web server costs half a second: only here
 
-    places = [str(paths.socket_path()), *([f"http://{tcp}/v1"] if tcp else [])]
-    click.echo(f"listening on {' and '.join(places)}; Ctrl-C ends it", err=True)
-    click.echo(f"every request needs the token in {paths.token_path()}", err=True)
-    run.serve(config, tcp=tcp, allow_remote=allow_remote, foreground=True)
+    click.echo(f"socket: {paths.socket_path()}", err=True)
+    if tcp:
+        click.echo(f"address for other OpenAI clients: http://{tcp}/v1", err=True)
+    click.echo(f"every request needs the token in {paths.token_path()}; Ctrl-C ends this", err=True)
+    return run.serve(config, tcp=tcp, allow_remote=allow_remote, foreground=True)
 
 
 @click.command("status", cls=ExampleCommand, examples=("assistant status --json",))
@@ -92,8 +93,8 @@ def status(*, as_json: bool) -> None:
 def stop() -> None:
     """End the generator.
 
-    The answers it is giving come to their end. One that hangs is ended by force after some seconds. It is no
-    error when none runs.
+    The answers it is giving are cut off. One that hangs is ended by force after some seconds. It is no error
+    when none runs.
     """
     from assistant.client.stopping import Stopped, stop_running
 

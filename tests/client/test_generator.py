@@ -170,6 +170,13 @@ def test_a_queue_that_stays_full_is_an_error_when_patience_ends(
     assert "17 requests wait" in answer.error.message
 
 
+def test_a_generator_that_is_ending_is_asked_again_when_its_successor_is_there(ours: StubServer) -> None:
+    ours.on(CHAT, error_reply(503, "stopping"), answer_reply("x"))
+    events = list(create_generator(CONFIG).stream(REQUEST))
+    assert events[0] == Loading(stage="waiting for the generator to restart")
+    assert isinstance(events[-1], Done)
+
+
 @pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
@@ -325,7 +332,7 @@ def test_a_generator_that_cannot_start_is_a_failed_event_that_says_why(
     assert events[0] == Loading(stage="starting the generator")
     assert isinstance(events[-1], Failed)
     assert "no such device" in events[-1].error.message
-    assert str(launch.log_path()) in events[-1].error.hint
+    assert str(paths.log_dir()) in events[-1].error.hint
 
 
 def test_a_bug_is_raised_where_the_events_are_read(ours: StubServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def server_run(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What `assistant.server.run.serve` is called with, in place of running it."""
     calls: list[dict[str, Any]] = []
     module = types.ModuleType("assistant.server.run")
-    module.serve = lambda config, **options: calls.append({"config": config, **options})  # type: ignore[attr-defined]
+    module.serve = lambda config, **options: calls.append({"config": config, **options}) or 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "assistant.server.run", module)
     monkeypatch.setattr("assistant.server.run", module, raising=False)
     return calls
