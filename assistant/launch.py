@@ -76,7 +76,12 @@ def ensure_running(
 
 
 def log_path() -> Path:
-    """What the process writes to its standard output and error. Its own log stands beside this one."""
+    """The log that a running generator keeps."""
+    return paths.log_dir() / "server.log"
+
+
+def output_path() -> Path:
+    """What the process writes to its standard output and error: why it did not come up, most of all."""
     return paths.log_dir() / "server-output.log"
 
 
@@ -198,7 +203,7 @@ class _Launcher:
 
     def _start_error(self, code: int) -> GeneratorError:
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        with log_path().open("rb") as log:
+        with output_path().open("rb") as log:
             log.seek(self._log_start)
             text = log.read(MAX_LOG_BYTES).decode("utf-8", errors="replace")
         lines = [line for line in text.splitlines() if line.strip()]
@@ -212,7 +217,7 @@ class _Launcher:
 
 def _open_log() -> int:
     """Open the log to append to, readable by this user alone; a long one gives way to a new one."""
-    path = files.make_private_dir(paths.log_dir()) / log_path().name
+    path = files.make_private_dir(paths.log_dir()) / output_path().name
     flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
     try:
         if path.exists() and path.stat().st_size > MAX_LOG_BYTES:

@@ -22,6 +22,7 @@ from assistant.client.stopping import find_server_pid
 from assistant.config import Config, GeneratorSettings
 from assistant.errors import GeneratorError
 from assistant.requests import Loading, build_task_request
+from assistant.server.log import FILE_NAME
 from tests.client.conftest import Daemon
 from tests.client.stub_server import StubServer, json_reply
 
@@ -40,6 +41,10 @@ def within(seconds: float) -> Config:
 
 def test_client_and_server_speak_the_same_protocol() -> None:
     assert calls.PROTOCOL == assistant.server.PROTOCOL
+
+
+def test_the_log_is_where_the_server_writes_it() -> None:
+    assert launch.log_path().name == FILE_NAME
 
 
 def test_a_running_generator_is_left_alone(ours: StubServer) -> None:
@@ -202,7 +207,7 @@ def test_log_and_directories_are_for_this_user_alone(daemon: Daemon) -> None:
     ensure_running()
     modes = [
         stat.S_IMODE(path.lstat().st_mode)
-        for path in (paths.runtime_dir(), paths.log_dir(), launch.log_path())
+        for path in (paths.runtime_dir(), paths.log_dir(), launch.output_path())
     ]
     assert modes == [0o700, 0o700, 0o600]
 
@@ -210,10 +215,10 @@ def test_log_and_directories_are_for_this_user_alone(daemon: Daemon) -> None:
 def test_a_long_log_gives_way_to_a_new_one(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "MAX_LOG_BYTES", 10)
     paths.log_dir().mkdir(mode=0o700)
-    launch.log_path().write_text("a long old log", encoding="ascii")
+    launch.output_path().write_text("a long old log", encoding="ascii")
     ensure_running()
-    assert launch.log_path().with_suffix(".old.log").read_text(encoding="ascii") == "a long old log"
-    assert launch.log_path().stat().st_size == 0
+    assert launch.output_path().with_suffix(".old.log").read_text(encoding="ascii") == "a long old log"
+    assert launch.output_path().stat().st_size == 0
 
 
 def test_a_generator_of_an_older_version_is_replaced(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
