@@ -1,0 +1,135 @@
+"""What moves in and out of the store, and what is left of that when a process is killed half-way.
+
+All but `scan` is called with the store's lock held. Raises plain `OSError`: its callers know the words.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import stat
+import time
+from pathlib import Path
+
+from assistant.files import sync_dir
+from assistant.models.locks import is_lock_free
+from assistant.models.staging import LOCK_NAME, STAGING_PREFIX
+
+TRASH_PREFIX = ".trash-"
+PARTIAL_PREFIX = ".partial-"
+"""Downloads that were interrupted and can be continued."""
+STAGING_MAX_AGE_S = 24 * 3600.0
+PARTIAL_MAX_AGE_S = 7 * 24 * 3600.0
+
+_REPLACED = re.compile(r"\.replaced-[0-9a-f]{8}-(.+)")
+
+
+def scan(root: Path) -> tuple[dict[str, Path], set[str]]:
+    """Return the directories in the store by name, and the names whose model is being replaced.
+
+    A store that does not exist is empty.
+    """
+    try:
+        entries = list(os.scandir(root))
+    except OSError:
+        return {}, set()
+    found: dict[str, Path] = {}
+    interrupted: set[str] = set()
+    for entry in entries:
+        replaced = _REPLACED.fullmatch(entry.name)
+        if replaced:
+            interrupted.add(replaced[1])
+        elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+            found[entry.name] = root / entry.name
+    return found, interrupted
+
+
+def move_in(directory: Path, root: Path, name: str) -> None:
+    """Give a directory its place in the store; a model of that name goes to the trash.
+
+    If it fails, everything is where it was.
+
+    Raises:
+        OSError: It failed.
+    """
+    place = root / name
+    aside = root / f".replaced-{secrets.token_hex(4)}-{name}"
+    replaces = place.exists()
+    if replaces:
+        place.rename(aside)
+    try:
+        directory.rename(place)
+        try:
+            sync_dir(root)
+        except BaseException:
+            place.rename(directory)
+            raise
+    except BaseException:
+        if replaces:
+            aside.rename(place)
+        raise
+    if replaces:
+        with contextlib.suppress(OSError):  # recovered later otherwise
+            move_to_trash(aside, root)
+
+
+def recover(root: Path) -> None:
+    """Finish replacements that were interrupted: the old model comes back if there is no new one.
+
+    Raises:
+        OSError: A directory could not be moved.
+    """
+    for entry in list(os.scandir(root)):
+        replaced = _REPLACED.fullmatch(entry.name)
+        if not replaced:
+            continue
+        if (root / replaced[1]).exists():
+            move_to_trash(root / entry.name, root)
+        else:
+            (root / entry.name).rename(root / replaced[1])
+
+
+def move_to_trash(directory: Path, root: Path) -> None:
+    """Take a directory out of sight at once; deleting it takes longer.
+
+    Raises:
+        OSError: It is still where it was.
+    """
+    directory.rename(root / f"{TRASH_PREFIX}{secrets.token_hex(8)}")
+
+
+def empty_trash(root: Path) -> None:
+    """Delete what was moved to the trash. What cannot be deleted now stays for the next time."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(root)):
+            if entry.name.startswith(TRASH_PREFIX):
+                shutil.rmtree(root / entry.name, ignore_errors=True)
+
+
+def clean_leftovers(root: Path, *, now: float | None = None) -> list[str]:
+    """Delete staging directories and downloads that nobody will come back to.
+
+    Args:
+        root: The store.
+        now: Seconds since the epoch; by default the clock's.
+
+    Returns:
+        The names of what was deleted.
+    """
+    moment = time.time() if now is None else now
+    deleted: list[str] = []
+    empty_trash(root)
+    for prefix, max_age_s in ((STAGING_PREFIX, STAGING_MAX_AGE_S), (PARTIAL_PREFIX, PARTIAL_MAX_AGE_S)):
+        for entry in list(os.scandir(root)) if root.is_dir() else []:
+            if not entry.name.startswith(prefix):
+                continue
+            with contextlib.suppress(OSError):
+                status = entry.stat(follow_symlinks=False)
+                is_old = moment - status.st_mtime > max_age_s
+                if stat.S_ISDIR(status.st_mode) and is_old and is_lock_free(root / entry.name / LOCK_NAME):
+                    shutil.rmtree(root / entry.name, ignore_errors=True)
+                    deleted.append(entry.name)
+    return deleted
