@@ -71,7 +71,7 @@ class BatchedModel:
 
     def active_sequences(self) -> int:
         """How many slots hold a sequence now."""
-        return len(self._schedule.running)
+        return sum(not answer.ended for answer in self._schedule.running)
 
     def last_beat(self) -> float:
         """When the thread last went round."""
