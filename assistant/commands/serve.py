@@ -46,7 +46,10 @@ def serve(tcp: str | None, *, allow_remote: bool) -> int:
             f"a generator is running already, as process {find_server_pid()}", hint=STOP_HINT
         )
     from assistant.server import run  # the web server costs half a second: only here
+    from assistant.server.listening import parse_tcp_place
 
+    if tcp:
+        parse_tcp_place(tcp, allow_remote=allow_remote)  # before anything is said of listening there
     click.echo(f"socket: {paths.socket_path()}", err=True)
     if tcp:
         click.echo(f"address for other OpenAI clients: http://{tcp}/v1", err=True)
@@ -123,7 +126,7 @@ def render_status(status: Status, *, socket: str, now: float, problem: str = "")
         ("model", f"{status.model or '-'} ({status.prompt_format or '-'})"),
         ("device", f"{status.device or '-'}, {status.quantization or '-'}{memory}"),
         ("context", f"{status.context_tokens or '-'} tokens"),
-        ("answering", f"{status.active_sequences} of {status.slots} slots, {status.waiting} waiting"),
+        ("answering", f"{status.active_sequences} of {status.slots or '-'} slots, {status.waiting} waiting"),
         ("answered", f"{status.answered}, {speed}"),
         ("up", f"{render_duration(now - status.started)}, process {status.pid}, version {status.version}"),
         ("listening", ", ".join(status.transports) or socket),
@@ -139,11 +142,9 @@ def render_duration(seconds: float) -> str:
     minutes, rest = divmod(max(int(seconds), 0), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    units = [(days, "d"), (hours, "h"), (minutes, "min"), (rest, "s")]
+    first = next((place for place, (count, _) in enumerate(units) if count), len(units) - 1)
+    return " ".join(f"{count} {unit}" for count, unit in units[first : first + 2] if count) or "0 s"
 
 
 def _render_idle(status: Status) -> str:

@@ -120,6 +120,16 @@ def test_serve_says_where_it_listens_and_where_the_token_is(
     assert shown.out == ""
 
 
+def test_an_address_that_others_reach_is_refused_before_anything_is_said(
+    home: Path, capsys: pytest.CaptureFixture[str], server_run: list[dict[str, Any]]
+) -> None:
+    assert run("serve", "--tcp", "0.0.0.0:8080") == 2
+    assert server_run == []
+    shown = capsys.readouterr()
+    assert "0.0.0.0:8080" in shown.err
+    assert "socket:" not in shown.err
+
+
 def test_serve_next_to_a_running_generator_exits_with_3(
     daemon: Daemon, capsys: pytest.CaptureFixture[str], server_run: list[dict[str, Any]]
 ) -> None:
@@ -165,7 +175,7 @@ def test_a_model_that_could_not_be_swapped_in_is_shown() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-1, "0 s"), (59.9, "59 s"), (61, "1 min 1 s"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")],
+    [(-1, "0 s"), (59.9, "59 s"), (61, "1 min 1 s"), (3600, "1 h"), (3601, "1 h"), (90_000, "1 d 1 h")],
 )
 def test_durations_are_written_in_two_units(seconds: float, text: str) -> None:
     assert render_duration(seconds) == text
