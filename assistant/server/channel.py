@@ -23,21 +23,13 @@ class Channel:
 
     Args:
         on_report: Called for each report when it arrives, read or not.
-        on_stuck: Called once the reader has not caught up for `full_timeout_s`.
-        full_timeout_s: How long a reader may lag behind.
+        on_stuck: Called once the reader has lagged behind for too long.
     """
 
-    def __init__(
-        self,
-        *,
-        on_report: Callable[[Report], None],
-        on_stuck: Callable[[], None],
-        full_timeout_s: float = FULL_TIMEOUT_S,
-    ) -> None:
+    def __init__(self, *, on_report: Callable[[Report], None], on_stuck: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_report = on_report
         self._on_stuck = on_stuck
-        self._full_timeout_s = full_timeout_s
         self._reports: collections.deque[Report] = collections.deque()
         self._arrived = asyncio.Event()
         self._full_timer: asyncio.TimerHandle | None = None
@@ -62,7 +54,7 @@ class Channel:
         self._arrived.set()
         self._on_report(report)
         if self._full_timer is None and len(self._reports) >= FULL_AT:
-            self._full_timer = self._loop.call_later(self._full_timeout_s, self._on_stuck)
+            self._full_timer = self._loop.call_later(FULL_TIMEOUT_S, self._on_stuck)
 
     def _stop_timer(self) -> None:
         if self._full_timer is not None:

@@ -148,6 +148,9 @@ def _start_watch(directory: Path | None, host: ModelHost) -> PointerWatch | None
 def _handle_signals(
     loop: asyncio.AbstractEventLoop, stop: asyncio.Event, end_at_once: Callable[[int], None]
 ) -> None:
+    if threading.current_thread() is not threading.main_thread():
+        return  # the system delivers signals to the main thread alone
+
     def handle(number: signal.Signals) -> None:
         if stop.is_set():
             end_at_once(128 + number)
