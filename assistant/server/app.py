@@ -71,7 +71,7 @@ class Routes:
             manifests = await call_in_thread(self._host.catalog.list_models)
         except AssistantError as error:
             raise refusal_of(error) from error
-        return JSONResponse(render_models(manifests, self._host.wanted_name(), int(self._about.started)))
+        return JSONResponse(render_models(manifests, self._host.wanted_name(), self._about))
 
     async def chat(self, request: Request) -> Answer:
         """Answer a conversation."""

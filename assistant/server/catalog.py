@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from assistant.errors import UnknownModelError
+from assistant.models.manifest import MANIFEST_NAME
 from assistant.server.refusals import RefusedError
 
 
@@ -24,6 +26,11 @@ class Manifest(Protocol):
         """How it wants its prompt."""
         ...
 
+    @property
+    def created(self) -> str:
+        """ISO 8601; empty where it is not known."""
+        ...
+
 
 class Catalog(Protocol):
     """The model store, as far as the server needs it."""
@@ -32,8 +39,12 @@ class Catalog(Protocol):
         """The name of the model to serve, or None where none was chosen."""
         ...
 
+    def find(self, name: str) -> Path | None:
+        """The directory of a model of that name, unchecked, or None."""
+        ...
+
     def resolve(self, name: str) -> Path:
-        """The directory of a model of that name.
+        """The directory of a model that is whole and safe to load. May read all of it.
 
         Raises:
             ModelError: There is none, or it is refused.
@@ -50,7 +61,6 @@ class Edition:
     """One state of a model's directory: a model made anew under its old name is another edition."""
 
     name: str
-    directory: Path
     stamp: tuple[int, int]
     """Inode and time of its manifest."""
     prompt_format: str
@@ -88,11 +98,15 @@ def find_edition(catalog: Catalog, name: str) -> Edition:
 
 
 def _build_edition(catalog: Catalog, name: str, manifests: Sequence[Manifest]) -> Edition:
-    directory = catalog.resolve(name)
-    formats = {manifest.name: manifest.prompt_format for manifest in manifests}
+    directory = catalog.find(name)
+    if directory is None:
+        raise UnknownModelError(
+            f"the active model, {name}, is not in the store", hint="`assistant models use` another"
+        )
     try:
-        status = (directory / "manifest.json").stat()
+        status = (directory / MANIFEST_NAME).stat()
         stamp = (status.st_ino, status.st_mtime_ns)
-    except OSError:
+    except FileNotFoundError:
         stamp = (0, 0)
-    return Edition(name=name, directory=directory, stamp=stamp, prompt_format=formats.get(name, ""))
+    formats = {manifest.name: manifest.prompt_format for manifest in manifests}
+    return Edition(name=name, stamp=stamp, prompt_format=formats.get(name, ""))

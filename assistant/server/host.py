@@ -59,7 +59,7 @@ class ModelHost:
         self.catalog = catalog
         self._on_idle = on_idle
         events = LoadEvents(prepare=self._prepare, loaded=self._take_loaded, failed=self._take_failure)
-        self._loads = LoadQueue(make_loader, events)
+        self._loads = LoadQueue(catalog, make_loader, events)
         self._wanted: Edition | None = None
         self._proven: Edition | None = None
         """What served last: taken again where the wanted one cannot be loaded."""
@@ -68,6 +68,7 @@ class ModelHost:
         self._failures: dict[Edition, _Failure] = {}
         self._store_error: AssistantError | None = None
         self._looking = asyncio.Lock()
+        self._has_looked = False
         self._must_swap_alone = False
         self._is_resting = False
         self._is_stopping = False
@@ -106,6 +107,8 @@ class ModelHost:
                 self._store_error = explain_failure(error, "the model store cannot be read")
                 self.swap_error = self._store_error.message if self.seats.active else ""
                 return
+            finally:
+                self._has_looked = True
         self._store_error = None
         self._want(edition)
 
@@ -173,6 +176,8 @@ class ModelHost:
 
     def find_progress(self) -> LoadProgress | None:
         """How far the load is that requests wait for, or None where none is under way."""
+        if not self._has_looked:
+            return LoadProgress(stage="looking at the model store")
         target = self._choose()
         if self.seats.active is not None or target is None:
             return None

@@ -11,11 +11,12 @@ import logging
 import queue
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from assistant.engine.interface import Ended, Job, LoadedModel, LoadModel, LoadProgress, Report
 from assistant.errors import AssistantError, ModelError
 from assistant.requests import Role, Sampling, Turn
-from assistant.server.catalog import Edition
+from assistant.server.catalog import Catalog, Edition
 from assistant.server.threads import call_in_thread
 
 TRY_TIMEOUT_S = 120.0
@@ -38,12 +39,14 @@ class LoadQueue:
     """Loads models, one after the other.
 
     Args:
+        catalog: The model store.
         make_loader: Returns the function that loads a model. Called on a thread, when first needed: it may
             import torch.
         events: Told how each load went.
     """
 
-    def __init__(self, make_loader: Callable[[], LoadModel], events: LoadEvents) -> None:
+    def __init__(self, catalog: Catalog, make_loader: Callable[[], LoadModel], events: LoadEvents) -> None:
+        self._catalog = catalog
         self._make_loader = make_loader
         self._events = events
         self._load: LoadModel | None = None
@@ -107,30 +110,32 @@ class LoadQueue:
                 loop.call_soon_threadsafe(note, progress)
 
         def load() -> LoadedModel:
+            report(LoadProgress(stage="checking the model's files"))
+            directory = self._catalog.resolve(edition.name)
             report(LoadProgress(stage="starting the engine"))
             self._load = self._load or self._make_loader()
-            return load_and_try(self._load, edition, report)
+            return load_and_try(self._load, directory, report)
 
         return await call_in_thread(load)
 
 
-def load_and_try(load: LoadModel, edition: Edition, report: Callable[[LoadProgress], None]) -> LoadedModel:
+def load_and_try(load: LoadModel, directory: Path, report: Callable[[LoadProgress], None]) -> LoadedModel:
     """Load a model and let it make one token.
 
     Raises:
         AssistantError: It cannot be served; nothing of it is left in memory.
     """
-    model = load(edition.directory, report)
+    model = load(directory, report)
     try:
         report(LoadProgress(stage="trying the model"))
-        _try(model, edition.name)
+        _try(model)
     except BaseException:
         model.close()
         raise
     return model
 
 
-def _try(model: LoadedModel, name: str) -> None:
+def _try(model: LoadedModel) -> None:
     reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
     ids = model.encode_turns([Turn(role=Role.USER, text="Print hello")])
     job = Job(ids=ids, sampling=Sampling(max_tokens=1, seed=0), sink=reports.put)
@@ -140,7 +145,7 @@ def _try(model: LoadedModel, name: str) -> None:
             pass
     except queue.Empty:
         job.cancelled.set()
-        raise ModelError(f"model {name} loads, but makes no token in {TRY_TIMEOUT_S:g} s") from None
+        raise ModelError(f"model {model.name} loads, but makes no token in {TRY_TIMEOUT_S:g} s") from None
     if report.error is not None:
         raise report.error
 

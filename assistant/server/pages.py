@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from assistant import __version__
@@ -82,8 +83,14 @@ def render_status(host: ModelHost, ledger: Ledger, about: About) -> dict[str, An
     }
 
 
-def render_models(manifests: Sequence[Manifest], active: str, created: int) -> dict[str, Any]:
+def render_models(manifests: Sequence[Manifest], active: str, about: About) -> dict[str, Any]:
     """The models that a request may name, the active one first."""
-    names = sorted((manifest.name for manifest in manifests), key=lambda name: (name != active, name))
-    data = [{"id": name, "object": "model", "created": created, "owned_by": "local"} for name in names]
+    data = [
+        {"id": one.name, "object": "model", "created": _unix_time(one, about), "owned_by": "local"}
+        for one in sorted(manifests, key=lambda one: (one.name != active, one.name))
+    ]
     return {"object": "list", "data": data}
+
+
+def _unix_time(manifest: Manifest, about: About) -> int:
+    return int(datetime.fromisoformat(manifest.created).timestamp() if manifest.created else about.started)

@@ -23,7 +23,7 @@ from assistant.server.host import ModelHost
 from assistant.server.listening import describe_listener
 from assistant.server.log import note_loop_exception
 from assistant.server.pages import About
-from assistant.server.watch import PointerWatch
+from assistant.server.watch import StoreWatch
 
 STOP_S = 3.0
 """The process has ended so long after it was asked to."""
@@ -130,7 +130,7 @@ def _build_server(routes: Routes, token: str) -> _Server:
     )
 
 
-def _start_watch(directory: Path | None, host: ModelHost) -> PointerWatch | None:
+def _start_watch(directory: Path | None, host: ModelHost) -> StoreWatch | None:
     if directory is None:
         return None
     tasks: set[asyncio.Task[None]] = set()
@@ -140,7 +140,7 @@ def _start_watch(directory: Path | None, host: ModelHost) -> PointerWatch | None
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    watch = PointerWatch(directory, reload)
+    watch = StoreWatch(directory, reload)
     watch.start()
     return watch
 

@@ -28,13 +28,18 @@ class Script:
     context_tokens: int
     load_s: float
     prompt_format: str = "chat"
+    created: str = ""
 
     def active(self) -> str:
         """The model's name."""
         return self.name
 
-    def resolve(self, name: str) -> Path:
+    def find(self, name: str) -> Path:
         """Any name has the same directory; only one name is ever asked for."""
+        return self.path.parent
+
+    def resolve(self, name: str) -> Path:
+        """There is nothing to check."""
         return self.path.parent
 
     def list_models(self) -> list[Script]:

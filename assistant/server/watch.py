@@ -1,10 +1,11 @@
-"""Noticing that another model was made active. Knows the name of the pointer file, not its content."""
+"""Noticing that another model was made active, or that a model was replaced. Reads nothing itself."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 from watchdog.observers.polling import PollingObserver
 
-POINTER_NAME = "active.json"
 SETTLE_S = 0.1
 """Several events of one change count as one."""
 POLL_S = 2.0
@@ -21,8 +21,8 @@ POLL_S = 2.0
 _log = logging.getLogger(__name__)
 
 
-class PointerWatch(FileSystemEventHandler):
-    """Calls back on the event loop after the pointer file has changed.
+class StoreWatch(FileSystemEventHandler):
+    """Calls back on the event loop after the pointer file or a model's directory has changed.
 
     Args:
         directory: The store.
@@ -65,10 +65,15 @@ class PointerWatch(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Take an event, on the observer's thread."""
         if event.event_type in ("opened", "closed_no_write"):
-            return  # reading it is no change, and we read it
-        if POINTER_NAME in {Path(str(path)).name for path in (event.src_path, event.dest_path)}:
+            return  # reading is no change, and we read
+        if any(self._is_of_store(path) for path in (event.src_path, event.dest_path) if path):
             with contextlib.suppress(RuntimeError):  # the event loop has ended
                 self._loop.call_soon_threadsafe(self._settle)
+
+    def _is_of_store(self, path: bytes | str) -> bool:
+        """Whether it is the pointer or a model, and not a file that is being written or a lock."""
+        found = Path(os.fsdecode(path))
+        return found.parent == self._directory and not found.name.startswith(".")
 
     def _settle(self) -> None:
         if self._settling is not None:

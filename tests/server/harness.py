@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx2
 
-from assistant.config import Config, ServerSettings
+from assistant.config import Config
 from assistant.engine.interface import LoadModel, LoadProgress
 from assistant.engine.scripted import ScriptedModel
 from assistant.errors import UnknownModelError
@@ -34,6 +34,7 @@ def wait_until(is_true: Callable[[], object], what: str = "") -> None:
 class FakeManifest:
     name: str
     prompt_format: str = "chat"
+    created: str = "2026-01-01T00:00:00+00:00"
 
 
 class FakeCatalog:
@@ -57,10 +58,14 @@ class FakeCatalog:
         except FileNotFoundError:
             return None
 
+    def find(self, name: str) -> Path | None:
+        return self.root / name if (self.root / name / "manifest.json").exists() else None
+
     def resolve(self, name: str) -> Path:
-        if not (self.root / name / "manifest.json").exists():
+        directory = self.find(name)
+        if directory is None:
             raise UnknownModelError(f"no model {name}")
-        return self.root / name
+        return directory
 
     def list_models(self) -> list[FakeManifest]:
         return [FakeManifest(path.parent.name) for path in sorted(self.root.glob("*/manifest.json"))]
