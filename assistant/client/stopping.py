@@ -60,7 +60,7 @@ def stop_running(*, terminate_after_s: float = 5.0, kill_after_s: float = 10.0) 
     steps = [(terminate_after_s, Stopped.ASKED), (kill_after_s, Stopped.TERMINATED)]
     for until_s, how in [*steps, (kill_after_s + 5.0, Stopped.KILLED)]:
         while time.monotonic() < began + until_s:
-            if not _is_alive(process):
+            if _has_ended(process):
                 return how
             time.sleep(0.05)
         try:
@@ -85,11 +85,13 @@ def find_server_pid() -> int | None:
     return pid if pid > 0 else None  # 0: it lives in another process namespace, out of reach
 
 
-def _is_alive(process: psutil.Process) -> bool:
+def _has_ended(process: psutil.Process) -> bool:
     import psutil
 
     try:
-        # One that ended and that its parent has not asked about yet still has its number.
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        # One whose parent has not asked about it yet keeps its number.
+        is_over = not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
-        return False
+        is_over = True
+    # A killed process is over when its first thread is; the others may still hold the socket.
+    return is_over and find_server_pid() != process.pid
