@@ -1,0 +1,126 @@
+"""Runs a converter of `assistant.engine` as a process, and turns what it reports into progress and errors.
+
+Named by its module's name alone: torch is never in this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from assistant.errors import AssistantError, ModelError, StorageError, UnsafeModelError
+from assistant.models.progress import PullProgress, ReportPull
+
+GGUF = "assistant.engine.convert_gguf"
+PICKLE = "assistant.engine.convert_pickle"
+KEPT_VARIABLES = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "TMPDIR",
+        "TEMP",
+        "TMP",
+        "SYSTEMROOT",
+        "LD_LIBRARY_PATH",
+        "VIRTUAL_ENV",
+    }
+    | {"PYTHONHOME", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_START"}
+)
+"""Tokens and proxies are none of a converter's business."""
+THREADS = "2"
+
+_KINDS: Mapping[str, type[AssistantError]] = {
+    kind.__name__: kind for kind in (ModelError, StorageError, UnsafeModelError)
+}
+
+
+def run_conversion(module: str, source: Path, target: Path, report: ReportPull) -> None:
+    """Convert a model's weights in a process of their own.
+
+    Args:
+        module: `GGUF` or `PICKLE`.
+        source: A file, or a directory for `PICKLE`.
+        target: An empty directory.
+        report: Told what is being done.
+
+    Raises:
+        ModelError: The source cannot be converted.
+        StorageError: The disk is full.
+    """
+    log = target.parent / "conversion.log"
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module, str(source), str(target)],
+            stdin=subprocess.PIPE,  # its end tells the child that we are gone
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=target,
+            env=child_environment(os.environ),
+            start_new_session=True,
+        )
+        try:
+            failure, is_done = _follow(process, report)
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            for stream in (process.stdin, process.stdout):
+                if stream is not None:
+                    stream.close()
+    if failure is not None:
+        raise failure
+    if code != 0 or not is_done:
+        raise _broken_error(source, code, log)
+    log.unlink(missing_ok=True)
+
+
+def child_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return what a converter may see of our environment, and what keeps it off the network and the cores."""
+    theirs = {name: value for name, value in ours.items() if name.upper() in KEPT_VARIABLES}
+    package = Path(__file__).resolve().parents[2]
+    if package.name not in ("site-packages", "dist-packages"):
+        theirs["PYTHONPATH"] = str(package)
+    theirs |= dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"), "1")
+    theirs |= dict.fromkeys(("DO_NOT_TRACK", "HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"), "1")
+    return theirs | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), THREADS)
+
+
+def _follow(process: subprocess.Popen[bytes], report: ReportPull) -> tuple[AssistantError | None, bool]:
+    assert process.stdout is not None
+    failure: AssistantError | None = None
+    is_done = False
+    for line in process.stdout:
+        message = _parse_message(line)
+        if "stage" in message:
+            report(PullProgress(stage=f"converting: {message['stage']}"))
+        if "error" in message:
+            kind = _KINDS.get(str(message.get("kind")), ModelError)
+            failure = kind(str(message["error"]), hint=str(message.get("hint", "")))
+        is_done = is_done or message.get("done") is True
+    return failure, is_done
+
+
+def _parse_message(line: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", message) if isinstance(message, dict) else {}
+
+
+def _broken_error(source: Path, code: int, log: Path) -> ModelError:
+    if code < 0:
+        return ModelError(
+            f"converting {source.name} was ended by signal {-code}",
+            hint="the system may have run out of memory: close other programs, or take a smaller model",
+        )
+    lines = log.read_bytes()[-4000:].decode("utf-8", errors="replace").strip().splitlines() or [""]
+    return ModelError(f"converting {source.name} failed with exit code {code}: {lines[-1][:500]}")
