@@ -46,6 +46,12 @@ class LineHighlighter:
         return "".join(pieces)
 
 
+def color_code(text: str) -> str:
+    """Colour code that is there as a whole."""
+    highlighter = LineHighlighter()
+    return "".join(highlighter.color_line(line) for line in text.splitlines(keepends=True))
+
+
 def _painted(text: str, kind: Any) -> str:
     if not text.strip():
         return text

@@ -57,6 +57,11 @@ class Messages:
         if not self._is_quiet:
             self._write_line("warning:", text, _YELLOW)
 
+    def tell(self, text: str) -> None:
+        """Say what a command does that takes its time, to people and to logs alike."""
+        if not self._is_quiet:
+            self._write_line("", text, _DIM)
+
     def note(self, text: str) -> None:
         """Say something that is good to know, to a person."""
         if self.has_reader:
@@ -67,6 +72,8 @@ class Messages:
         if not self.has_status:
             return
         with self._lock:
+            if not text and not self._status:
+                return
             self._status = visible_text(text)[: find_columns(self._stream) - 1]
             self._draw_status()
 

@@ -6,6 +6,9 @@ get the same bytes; only a terminal gets its own encoding.
 
 from __future__ import annotations
 
+import io
+import os
+import select
 from typing import TextIO
 
 from assistant.commands.terminal import Screen, find_screen, lead_nowhere
@@ -36,11 +39,26 @@ class Output:
         encoding = self._stream.encoding if self.screen.is_terminal else "utf-8"
         content = text.encode(encoding, "replace")
         try:
-            self._stream.buffer.write(content)
-            self._stream.buffer.flush()
+            self._stream.flush()
+            _write_all(self._stream, content)
         except BrokenPipeError:
             raise
         except (OSError, ValueError) as error:
             lead_nowhere(self._stream)
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise StorageError(f"cannot write to standard output: {reason}") from error
+
+
+def _write_all(stream: TextIO, content: bytes) -> None:
+    """Write past Python's buffer, which loses count where the other side made the pipe non-blocking."""
+    try:
+        descriptor = stream.fileno()
+    except io.UnsupportedOperation:  # a stand-in without a file behind it
+        stream.buffer.write(content)
+        return
+    rest = memoryview(content)
+    while rest:
+        try:
+            rest = rest[os.write(descriptor, rest) :]
+        except BlockingIOError:
+            select.select([], [descriptor], [])

@@ -68,6 +68,5 @@ class Program:
         return [sys.executable, "-c", STARTER.format(patch=self.patch), *arguments]
 
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSISTANT_")}
         source = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-        return {**kept, "ASSISTANT_HOME": str(self._home), "PYTHONPATH": source, **more}
+        return {**os.environ, "ASSISTANT_HOME": str(self._home), "PYTHONPATH": source, **more}
