@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from assistant import paths
 from assistant.commands.findings import Finding, Level, render_bytes
 from assistant.commands.terminal import visible_text
 from assistant.config import Config, read_config
@@ -23,8 +24,9 @@ def check_generator() -> Iterator[Finding]:
     try:
         if config.generator.url:
             yield _check_foreign(config)
-        else:
-            yield from _check_own()
+            return
+        yield _check_model(config)
+        yield from _check_own()
     except AssistantError as error:
         yield Finding(subject="generator", text=error.message, level=Level.FAIL, to_do=error.hint)
 
@@ -35,6 +37,26 @@ def _check_foreign(config: Config) -> Finding:
     names = fetch_models(config)
     text = f"answers, with {', '.join(names[:5]) or 'no model'}"
     return Finding(subject="generator", text=text, level=Level.OK if names else Level.WARN)
+
+
+def _check_model(config: Config) -> Finding:
+    from assistant.models.store import ModelStore
+
+    store = ModelStore(paths.models_dir())
+    try:
+        active, count = store.active(), len(store.names())
+        if active is None:
+            text = f"none yet; the first question fetches {config.models.default}"
+            return Finding(subject="model", text=text)
+        manifest = store.read_manifest(active)
+    except AssistantError as error:
+        return Finding(
+            subject="model", text=error.message, level=Level.FAIL, to_do=error.hint or "assistant models list"
+        )
+    return Finding(
+        subject="model",
+        text=f"{active} is active, prompt format {manifest.prompt_format}; {count} in the store",
+    )
 
 
 def _check_own() -> Iterator[Finding]:

