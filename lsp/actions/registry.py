@@ -1,0 +1,82 @@
+"""All actions together: one menu, and each answer to the action that asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from assistant.requests import Sampling
+from lsp.actions.interface import Action, ActionKind, CountTokens, Offer, Outcome, Plan, Refused, View
+from lsp.mirror import Current
+
+
+class ActionSet:
+    """The actions of one user. Never changes; make another when the user's own actions do.
+
+    Args:
+        actions: In the order of the menu. No two have the same name.
+    """
+
+    def __init__(self, actions: Sequence[Action]) -> None:
+        self._actions = {action.name: action for action in actions}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all actions, in the order of the menu: what `hidden_actions` may hold."""
+        return tuple(self._actions)
+
+    def offer(
+        self,
+        view: View,
+        *,
+        only: Sequence[str] = (),
+        is_automatic: bool = False,
+        hidden: Collection[str] = (),
+    ) -> list[Offer]:
+        """What fits the selection.
+
+        Args:
+            view: What is looked at.
+            only: Kinds that the editor asks for, their sub-kinds included; empty for all.
+            is_automatic: Nobody opened a menu: the editor asks at each move of the cursor.
+            hidden: Names of actions that the user does not want to see.
+        """
+        wanted = (ActionKind.QUICK_FIX,) if is_automatic else ()
+        return [
+            offer
+            for name, action in self._actions.items()
+            if name not in hidden
+            for offer in action.offer(view)
+            if _is_among(offer.kind, wanted) and _is_among(offer.kind, only)
+        ]
+
+    def find_offer(self, view: View, key: str) -> Offer | None:
+        """The offer of that key, if it still fits: the text may have changed since the menu was shown."""
+        action = self._actions.get(key.split("\n")[0])
+        offers = action.offer(view) if action else []
+        return next((offer for offer in offers if offer.key == key), None)
+
+    def prepare(
+        self,
+        offer: Offer,
+        view: View,
+        tokens_budget: int,
+        count_tokens: CountTokens,
+        *,
+        sampling: Sampling | None = None,
+        model: str = "",
+    ) -> Plan | Refused:
+        """What to ask for an offer that was made for this view; see `Action.prepare`."""
+        plan = self._actions[offer.action].prepare(offer, view, tokens_budget, count_tokens)
+        if isinstance(plan, Refused):
+            return plan
+        request = replace(plan.request, sampling=sampling or Sampling(), model=model)
+        return replace(plan, request=request)
+
+    def finish(self, plan: Plan, reply: str, current: Current) -> Outcome:
+        """What to do with an answer; see `Action.finish`."""
+        return self._actions[plan.offer.action].finish(plan, reply, current)
+
+
+def _is_among(kind: str, wanted: Sequence[str]) -> bool:
+    return not wanted or any(kind == each or kind.startswith(f"{each}.") for each in wanted)

@@ -1,0 +1,131 @@
+r"""An error-tolerant syntax tree of a document, kept in step with each change.
+
+The parser sees one byte for each character, so that its byte offsets are our offsets: what is not ASCII is
+replaced by a letter or a mark that reads the same to the grammar, and a lone `\r` by the `\n` that it means.
+Text is always taken from the document itself. Trees never change; `edited` makes the next one.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING
+
+from lsp.positions import Lines, Span
+
+if TYPE_CHECKING:
+    from tree_sitter import Language, Node, Tree
+
+MAX_CHARS = 4 * 1024 * 1024
+"""A larger document gets an empty tree: the first parse would hold up the editor for seconds."""
+
+_WORD = re.compile(r"[^\W\x00-\x7f]")
+_LONE_RETURN = re.compile(r"\r(?!\n)")
+_MAGIC = re.compile(r"^([ \t]*)[%!?]", re.MULTILINE)
+_BYTE_ORDER_MARK = "\ufeff"
+
+
+class SyntaxTree:
+    """The tree of one text. Parsing waits until somebody looks; safe to read from any thread.
+
+    Args:
+        lines: The text.
+        is_cell: A line that begins with `%`, `!` or `?` is a command of the notebook, not Python.
+    """
+
+    __slots__ = ("_bytes", "_parsed", "_stale", "is_cell", "lines")
+
+    def __init__(self, lines: Lines, *, is_cell: bool = False) -> None:
+        self.lines = lines
+        self.is_cell = is_cell
+        self._bytes = b"" if self.is_too_large else _mask(lines.text, is_cell=is_cell)
+        self._parsed: Tree | None = None
+        self._stale: Tree | None = None
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the document is beyond what is parsed; the tree is empty then."""
+        return len(self.lines.text) > MAX_CHARS
+
+    @property
+    def root(self) -> Node:
+        """The module."""
+        if self._parsed is None:
+            self._parsed = _parse(self._bytes, self._stale)
+            self._stale = None
+        return self._parsed.root_node
+
+    def edited(self, after: Lines, span: Span, length: int) -> SyntaxTree:
+        """Return the tree of the text after a change.
+
+        Args:
+            after: The text after it.
+            span: What was replaced, in the text before.
+            length: How many characters stand there after.
+        """
+        if self.is_too_large or len(after.text) > MAX_CHARS:
+            return SyntaxTree(after, is_cell=self.is_cell)
+        before = self.lines
+        line = before.line_at(span.start)
+        if line and before.text[before.starts[line] - 1] == "\r":
+            line -= 1  # what the return means depends on the character after it
+        start = before.starts[line]
+        new_end = after.full(after.line_at(span.start + length)).end
+        old_end = new_end - length + span.end - span.start
+        tree = SyntaxTree.__new__(SyntaxTree)
+        tree.lines, tree.is_cell, tree._parsed = after, self.is_cell, None
+        changed = _mask(after.text[start:new_end], is_cell=self.is_cell, is_start=start == 0)
+        tree._bytes = self._bytes[:start] + changed + self._bytes[old_end:]
+        known = self._parsed or self._stale
+        tree._stale = known.copy() if known is not None else None
+        if tree._stale is not None:
+            tree._stale.edit(
+                start,
+                old_end,
+                new_end,
+                _point(before, start),
+                _point(before, old_end),
+                _point(after, new_end),
+            )
+        return tree
+
+    def text_of(self, node: Node) -> str:
+        """The document's text of a node."""
+        return self.lines.text[node.start_byte : node.end_byte]
+
+
+def span_of(node: Node) -> Span:
+    """The offsets of a node."""
+    return Span(start=node.start_byte, end=node.end_byte)
+
+
+def _point(lines: Lines, offset: int) -> tuple[int, int]:
+    line = lines.line_at(offset)
+    return line, offset - lines.starts[line]
+
+
+def _mask(text: str, *, is_cell: bool, is_start: bool = True) -> bytes:
+    if is_start and text.startswith(_BYTE_ORDER_MARK):
+        text = "\f" + text[1:]  # the one character before a line's indentation that is not counted
+    if "\r" in text:
+        text = _LONE_RETURN.sub("\n", text)
+    if is_cell:
+        text = _MAGIC.sub(r"\1#", text)
+    if not text.isascii():
+        text = _WORD.sub("x", text)
+    return text.replace("\0", "?").encode("ascii", "replace")
+
+
+@functools.cache
+def _language() -> Language:
+    import tree_sitter_python
+    from tree_sitter import Language
+
+    return Language(tree_sitter_python.language())
+
+
+def _parse(text: bytes, stale: Tree | None) -> Tree:
+    from tree_sitter import Parser
+
+    parser = Parser(_language())
+    return parser.parse(text, stale) if stale is not None else parser.parse(text)
