@@ -36,7 +36,10 @@ def ensure_model(config: Config, model: str, messages: Messages) -> None:
     from assistant.models.store import ModelStore
 
     progress = FetchProgress(messages, config.models.default)
-    name = ensure_active_model(ModelStore(store_dir), config, progress.report)
+    try:
+        name = ensure_active_model(ModelStore(store_dir), config, progress.report)
+    finally:
+        messages.show_status("")
     progress.end(name)
 
 
@@ -63,12 +66,12 @@ class FetchProgress:
 
     def end(self, name: str) -> None:
         """Say what there is now, if there was anything to do."""
-        self._messages.show_status("")
         if self._has_begun:
             self._messages.tell(f"{name} is ready")
 
 
 def render_bar(fraction: float) -> str:
     """Draw a fraction as a bar of ASCII, which every terminal has, with the number beside it."""
-    filled = round(min(max(fraction, 0), 1) * BAR_WIDTH)
+    fraction = min(max(fraction, 0), 1)
+    filled = round(fraction * BAR_WIDTH)
     return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {fraction:4.0%}"
