@@ -12,10 +12,13 @@ import os
 import sys
 import threading
 import traceback
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from assistant.files import storage_error
 
 FILE_NAME = "server.log"
 MAX_BYTES = 2 * 1024 * 1024
@@ -31,6 +34,16 @@ class _SilentFormatter(logging.Formatter):
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is logging's
         return render_exception(ei[1]) if ei[1] is not None else ""
+
+
+class _PrivateFileHandler(RotatingFileHandler):
+    """Makes files that only this user can read, and follows no links."""
+
+    def _open(self) -> TextIOWrapper:
+        def open_private(path: str, flags: int) -> int:
+            return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+        return open(self.baseFilename, "a", encoding="utf-8", opener=open_private)
 
 
 def render_exception(error: BaseException) -> str:
@@ -54,12 +67,16 @@ def start_log(directory: Path, *, to_terminal: bool) -> None:
     Args:
         directory: A private one.
         to_terminal: Write to standard error as well.
+
+    Raises:
+        StorageError: The file cannot be opened.
     """
     path = directory / FILE_NAME
-    os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
-    handlers: list[logging.Handler] = [
-        RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
-    ]
+    try:
+        to_file = _PrivateFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
+    except OSError as error:
+        raise storage_error(error, path) from error
+    handlers: list[logging.Handler] = [to_file]
     if to_terminal:
         handlers.append(logging.StreamHandler(sys.stderr))
     formatter = _SilentFormatter("%(asctime)s %(levelname)s %(message)s")

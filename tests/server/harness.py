@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -139,7 +140,8 @@ class Live:
         if self._thread is not None and self._thread.is_alive():
             if self.loads.gate is not None:
                 self.loads.gate.set()
-            self.call("POST", "/v1/shutdown")
+            with contextlib.suppress(httpx2.TransportError):  # it is ending by itself
+                self.call("POST", "/v1/shutdown")
             self._thread.join(WAIT_S)
             assert not self._thread.is_alive()
 
