@@ -27,10 +27,14 @@ MAX_SMALL_BYTES = 64 * 1024 * 1024
 _PICKLE_MAGIC = re.compile(rb"\x80[\x02-\x05]|PK\x03\x04|\x93NUMPY|\x89HDF")
 
 
-def list_files(directory: Path) -> list[str]:
+def list_files(directory: Path, *, skip_hidden: bool = False) -> list[str]:
     """Return the path of every file below a directory, relative to it, sorted.
 
     What a desktop leaves behind (`.DS_Store`) is passed over.
+
+    Args:
+        directory: Where to look.
+        skip_hidden: Do not look at hidden files and into hidden directories.
 
     Raises:
         UnsafeModelError: There is a link, a pipe, a device, or more than a model would hold.
@@ -41,7 +45,7 @@ def list_files(directory: Path) -> list[str]:
     while waiting:
         inner = waiting.pop()
         try:
-            entries = sorted(inner.iterdir())
+            entries = [e for e in sorted(inner.iterdir()) if not (skip_hidden and e.name.startswith("."))]
             modes = {entry: entry.lstat().st_mode for entry in entries}
         except OSError as error:
             raise ModelError(f"cannot read {inner}: {error.strerror}") from error

@@ -191,6 +191,8 @@ def _normal_package(name: str) -> str:
 def _guess(text: str, path: Path) -> str:
     if path.suffix.lower() in (".gguf", ".whl"):
         return f"there is no file {path}"
+    if text.startswith((".", "/", "~")):
+        return f"there is no directory {path}"
     if text.startswith(("https://", "http://")):
         return f"addresses are not taken; a source is {SOURCE_FORMS}"
     known = {pinned.model: f"pypi:{p}=={v}" for (p, v), pinned in PINNED_WHEELS.items()}

@@ -58,6 +58,25 @@ class ModelStore:
         """Return a model's directory, unchecked, or None where there is none of that name."""
         return self._listing().get(name)
 
+    def get_directory(self, name: str) -> Path:
+        """Return a model's directory, unchecked.
+
+        Raises:
+            UnknownModelError: There is none of that name; the hint names the nearest.
+        """
+        directory = self.find(name)
+        if directory is not None:
+            return directory
+        names = self.names()
+        nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+        if nearest:
+            hint = f"did you mean {' or '.join(nearest)}?"
+        elif names:
+            hint = f"there are {', '.join(names[:10])}"
+        else:
+            hint = "the store is empty; `assistant models pull` fetches one"
+        raise UnknownModelError(f"there is no model {name[:80]!r} in the store", hint=hint)
+
     def read_manifest(self, name: str) -> Manifest:
         """Return a model's manifest.
 
@@ -65,7 +84,7 @@ class ModelStore:
             UnknownModelError: There is no such model; the hint names the nearest.
             ModelError: Its manifest makes no sense.
         """
-        manifest = read_manifest(self._get(name))
+        manifest = read_manifest(self.get_directory(name))
         if manifest.name != name:
             raise ModelError(
                 f"the model in {self.root / name} calls itself {manifest.name}",
@@ -164,7 +183,7 @@ class ModelStore:
             ModelError: It is the active one.
             StorageError: It could not be moved away; it is still there.
         """
-        directory = self._get(name)
+        directory = self.get_directory(name)
         with self._locked():
             if self.active() == name:
                 raise ModelError(f"{name} is the active model", hint="`assistant models use` another first")
@@ -185,6 +204,17 @@ class ModelStore:
         with make_staging(self.root) as staging:
             yield staging
 
+    def check_free(self, name: str, *, replace: bool = False) -> None:
+        """Check that a model may be published under a name.
+
+        Raises:
+            ModelError: There is one of that name, and it is not to be replaced.
+        """
+        if not replace and self.find(name) is not None:
+            raise ModelError(
+                f"there is a model {name} in the store", hint="give another name with --name, or --replace"
+            )
+
     def publish(self, directory: Path, manifest: Manifest, *, replace: bool = False) -> Path:
         """Move a model that is ready into the store, under its manifest's name.
 
@@ -204,7 +234,7 @@ class ModelStore:
         """
         name = check_model_name(manifest.name)
         private_root(self.root, make=True)
-        self._check_free(name, replace=replace)
+        self.check_free(name, replace=replace)
         with _storing(directory):
             sync_tree(directory)
         contents = check_directory(directory)
@@ -219,31 +249,11 @@ class ModelStore:
         write_manifest(directory, manifest)
         with self._locked(), _storing(self.root / name):
             leftovers.recover(self.root)
-            self._check_free(name, replace=replace)
+            self.check_free(name, replace=replace)
             leftovers.move_in(directory, self.root, name)
         leftovers.empty_trash(self.root)
         note_whole(self.root, name, manifest)
         return self.root / name
-
-    def _get(self, name: str) -> Path:
-        directory = self.find(name)
-        if directory is not None:
-            return directory
-        names = self.names()
-        nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
-        if nearest:
-            hint = f"did you mean {' or '.join(nearest)}?"
-        elif names:
-            hint = f"there are {', '.join(names[:10])}"
-        else:
-            hint = "the store is empty; `assistant models pull` fetches one"
-        raise UnknownModelError(f"there is no model {name[:80]!r} in the store", hint=hint)
-
-    def _check_free(self, name: str, *, replace: bool) -> None:
-        if not replace and self.find(name) is not None:
-            raise ModelError(
-                f"there is a model {name} in the store", hint="give another name with --name, or --replace"
-            )
 
     def _listing(self) -> dict[str, Path]:
         found, interrupted = leftovers.scan(self.root)
