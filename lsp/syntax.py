@@ -33,12 +33,12 @@ class SyntaxTree:
         is_cell: A line that begins with `%`, `!` or `?` is a command of the notebook, not Python.
     """
 
-    __slots__ = ("_bytes", "_parsed", "_stale", "is_cell", "lines")
+    __slots__ = ("_parsed", "_stale", "is_cell", "lines", "masked")
 
     def __init__(self, lines: Lines, *, is_cell: bool = False) -> None:
         self.lines = lines
         self.is_cell = is_cell
-        self._bytes = b"" if self.is_too_large else _mask(lines.text, is_cell=is_cell)
+        self.masked = b"" if self.is_too_large else _mask(lines.text, is_cell=is_cell)
         self._parsed: Tree | None = None
         self._stale: Tree | None = None
 
@@ -51,7 +51,7 @@ class SyntaxTree:
     def root(self) -> Node:
         """The module."""
         if self._parsed is None:
-            self._parsed = _parse(self._bytes, self._stale)
+            self._parsed = _parse(self.masked, self._stale)
             self._stale = None
         return self._parsed.root_node
 
@@ -75,7 +75,7 @@ class SyntaxTree:
         tree = SyntaxTree.__new__(SyntaxTree)
         tree.lines, tree.is_cell, tree._parsed = after, self.is_cell, None
         changed = _mask(after.text[start:new_end], is_cell=self.is_cell, is_start=start == 0)
-        tree._bytes = self._bytes[:start] + changed + self._bytes[old_end:]
+        tree.masked = self.masked[:start] + changed + self.masked[old_end:]
         known = self._parsed or self._stale
         tree._stale = known.copy() if known is not None else None
         if tree._stale is not None:
