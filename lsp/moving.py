@@ -61,7 +61,7 @@ def _is_whole(span: Span, lines: Lines) -> bool:
     if lines.starts[lines.line_at(span.start)] != span.start:
         return False
     last = lines.line_at(span.end)
-    return span.end in (lines.starts[last], lines.content(last).end)
+    return span.end == lines.content(last).end or span.start < span.end == lines.starts[last]
 
 
 def _find_again(anchor: Span, before: Lines, now: Lines) -> Span | None:
