@@ -24,15 +24,17 @@ Identifier = int | str
 PARSE_ERROR, INVALID_REQUEST, INVALID_PARAMS = -32700, -32600, -32602
 NOT_INITIALIZED = -32002
 
-DOCUMENT_METHODS = (
+OUR_METHODS = (
     types.TEXT_DOCUMENT_DID_OPEN,
     types.TEXT_DOCUMENT_DID_CHANGE,
     types.TEXT_DOCUMENT_DID_CLOSE,
     types.NOTEBOOK_DOCUMENT_DID_OPEN,
     types.NOTEBOOK_DOCUMENT_DID_CHANGE,
     types.NOTEBOOK_DOCUMENT_DID_CLOSE,
+    types.WORKSPACE_EXECUTE_COMMAND,
 )
-"""pygls keeps copies of documents that break lines where no editor does. Ours are in `lsp.documents`."""
+"""pygls keeps copies of documents that break lines where no editor does (ours are in `lsp.documents`), and
+does not tell a command who asked for it."""
 
 
 class EditorProtocol(LanguageServerProtocol):
@@ -40,12 +42,15 @@ class EditorProtocol(LanguageServerProtocol):
 
     def __init__(self, server: LanguageServer, converter: Any) -> None:
         super().__init__(server, converter)
-        for method in DOCUMENT_METHODS:
-            del self.fm.builtin_features[method]
+        features: Any = self.fm
+        for method in OUR_METHODS:
+            del features.builtin_features[method]
         self.on_exit: Callable[[int], None] = lambda _: None
         """Told the exit code when the client asks for the end."""
         self.on_cancel: Callable[[Identifier], None] = lambda _: None
         """Told the id of each request that the client cancels, answered or not."""
+        self.on_capabilities: Callable[[types.ServerCapabilities], None] = lambda _: None
+        """May change what the server says that it can do."""
 
     @property
     def is_shut_down(self) -> bool:
@@ -55,14 +60,14 @@ class EditorProtocol(LanguageServerProtocol):
     def receive(self, body: bytes) -> None:
         """Handle one message, which may be anything."""
         try:
-            message: object = json.loads(body)
+            message: Any = json.loads(body)
         except (ValueError, RecursionError):
             self._refuse(None, PARSE_ERROR, "the message is not JSON")
             return
-        if not isinstance(message, dict) or cast("dict[str, Any]", message).get("jsonrpc") != "2.0":
-            self._refuse(_find_id(message), INVALID_REQUEST, "this is no JSON-RPC 2.0 message")
+        fields = cast("dict[str, Any]", message if isinstance(message, dict) else {})
+        if fields.get("jsonrpc") != "2.0":
+            self._refuse(_find_id(fields), INVALID_REQUEST, "this is no JSON-RPC 2.0 message")
             return
-        fields = cast("dict[str, Any]", message)
         if "method" not in fields or self._may_handle(fields):
             self._handle_fields(fields)
 
@@ -114,11 +119,18 @@ class EditorProtocol(LanguageServerProtocol):
             return
         super()._handle_response(msg_id, result, error)
 
+    @lsp_method(types.INITIALIZE)
+    def lsp_initialize(self, params: types.InitializeParams) -> Generator[Any, Any, types.InitializeResult]:
+        """Let the server have the last word on its capabilities."""
+        result = yield from super().lsp_initialize(params)
+        self.on_capabilities(result.capabilities)
+        return result
+
     @lsp_method(types.SHUTDOWN)
     def lsp_shutdown(self, *args: Any) -> Generator[Any, Any, None]:
         """Cancel what is in flight; pygls changes the dictionary while it goes through it."""
-        handler = cast("dict[str, Any]", self.fm.features).get(types.SHUTDOWN)
-        if handler is not None:
+        features: Any = self.fm
+        if (handler := features.features.get(types.SHUTDOWN)) is not None:
             yield handler, args, None
         for identifier, future in list(self._request_futures.items()):
             if identifier != self.msg_id:
@@ -132,6 +144,6 @@ class EditorProtocol(LanguageServerProtocol):
         yield from ()
 
 
-def _find_id(message: object) -> Identifier | None:
-    identifier: object = cast("dict[str, Any]", message).get("id") if isinstance(message, dict) else None
+def _find_id(fields: dict[str, Any]) -> Identifier | None:
+    identifier = fields.get("id")
     return identifier if isinstance(identifier, int | str) else None
