@@ -1,4 +1,4 @@
-"""From a model's reply to code that can be worked with: clean, complete, parsing, without indentation of its own.
+"""From a model's reply to code that can be worked with: clean, parsing, without indentation of its own.
 
 Knows nothing of where the code goes.
 """
@@ -71,6 +71,8 @@ def extract_answer(reply: str, prompt_echo: str, *, is_cut: bool = False) -> Ans
         if not isinstance(tree, Fault):
             return Answer(code=candidate, tree=SyntaxTree(Lines(candidate)), is_cut=is_cut)
         fault = fault or tree
+    if _LOOP_IN_LINE.search(text.rstrip()[-_TAIL_CHARS:]):
+        return Useless(reason="repeats itself without an end", code=text)
     cut = " and was cut off" if is_cut or not code.is_complete else ""
     return Useless(reason=f"is not valid Python{cut} ({fault})", code=text)
 
@@ -84,9 +86,7 @@ def find_unclean(reply: str) -> str:
 
 
 def is_looping(text: str) -> bool:
-    """Whether a text ends with one stretch over and over, as a model does that has lost its way."""
-    if _LOOP_IN_LINE.search(text.rstrip()[-_TAIL_CHARS:]):
-        return True
+    """Whether a text ends with the same lines over and over, as a model does that has lost its way."""
     lines = [line.rstrip() for line in text.split("\n") if line.strip()]
     for end in (len(lines), len(lines) - 1):  # the last line may be cut off
         for period in range(1, _MAX_PERIOD + 1):

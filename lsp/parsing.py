@@ -71,8 +71,8 @@ def parses(text: str) -> bool:
 
 
 def _silence_warnings() -> None:
-    # A warning about the user's file is nothing to print, nor an error where warnings are errors. Only what is
-    # parsed here is silenced: `catch_warnings` would change all of the process, on every thread.
+    # A warning about the user's file is nothing to print, nor an error where warnings are errors. Only what
+    # is parsed here is silenced: `catch_warnings` would change all of the process, on every thread.
     pattern = re.compile(re.escape(_FILE_NAME))
     if ("ignore", None, Warning, pattern, 0) not in warnings.filters:
         warnings.filterwarnings("ignore", module=re.escape(_FILE_NAME))
