@@ -6,7 +6,6 @@ when its time is over, and its output is counted while it comes.
 
 from __future__ import annotations
 
-import ctypes
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -121,6 +120,8 @@ class _Rendering(threading.Thread):
 
     def end(self) -> None:
         """Throw `_TimeOver` into the thread unless it is about to end by itself."""
+        import ctypes  # 5 ms, for a call that hardly ever comes
+
         with self._finishing:
             if not self._finished and self.ident is not None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
