@@ -154,7 +154,7 @@ def refusal_error(refusal: Refusal, place: Place) -> AssistantError:
     if is_context_overflow(refusal):
         return ContextOverflowError(_overflow_message(refusal), hint=hint or "shorten the task or its input")
     if is_unknown_model(refusal):
-        return UnknownModelError(message, hint=hint or _nearest_hint(refusal, place))
+        return UnknownModelError(message, hint=_nearest_hint(refusal, place) or hint)
     match refusal.code:
         case "out_of_memory" | "insufficient_memory":
             return OutOfMemoryError(message, hint=hint or "lower max_tokens, or shorten the input")
@@ -270,6 +270,8 @@ def _nearest_hint(refusal: Refusal, place: Place) -> str:
     names: list[Any] = cast("list[Any]", nearest) if isinstance(nearest, list) else []
     if names:
         return f"did you mean {' or '.join(clean_text(str(name)) for name in names)}?"
+    if refusal.fields.get("hint"):
+        return ""
     return (
         "`assistant models list` shows what there is"
         if place.is_ours

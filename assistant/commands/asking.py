@@ -20,7 +20,13 @@ from assistant.commands.output import Output
 from assistant.commands.progress_line import ProgressLine, render_summary
 from assistant.commands.saving import save_answer, save_partial
 from assistant.commands.terminal import Screen, visible_text
-from assistant.errors import AssistantError, DeadlineError, GeneratorLostError, StorageError
+from assistant.errors import (
+    AssistantError,
+    DeadlineError,
+    GeneratorLostError,
+    StorageError,
+    UnknownModelError,
+)
 from assistant.generator import TextGenerator
 from assistant.replies import Code, extract_code
 from assistant.requests import FinishReason, Request, Sampling, build_task_request
@@ -139,6 +145,8 @@ def _find_failure(
     answer: Answer, codes: Sequence[Code], interrupts: Interrupts, options: AskOptions
 ) -> AssistantError | None:
     """Say why there is no whole answer; None where there is one."""
+    if isinstance(answer.error, UnknownModelError) and options.model:
+        return UnknownModelError(f"{options.model}: {answer.error.message}", hint=answer.error.hint)
     if answer.error is not None:
         return answer.error
     if FinishReason.CANCELLED in answer.finish_reasons:
