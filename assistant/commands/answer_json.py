@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from assistant.answers import Answer
 from assistant.errors import AssistantError
-from assistant.replies import Code
 from assistant.requests import Done, Event, Failed, Loading, Request, Started, Token
+
+if TYPE_CHECKING:
+    from assistant.replies import Code
 
 SCHEMA = 1
 

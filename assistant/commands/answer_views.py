@@ -9,11 +9,11 @@ from assistant.commands.answer_json import build_event_object, build_request_obj
 from assistant.commands.messages import Messages
 from assistant.commands.output import Output
 from assistant.commands.terminal import visible_text
-from assistant.replies import Code, CodeStream
 from assistant.requests import Event, Request, Token
 
 if TYPE_CHECKING:
     from assistant.commands.highlight import LineHighlighter
+    from assistant.replies import Code
 
 
 class AnswerView(Protocol):
@@ -89,6 +89,8 @@ class CodeView(LineView):
     """Shows the code of the reply alone, in colours where there are any."""
 
     def __init__(self, output: Output, messages: Messages) -> None:
+        from assistant.replies import CodeStream  # late: nobody watches a pipe
+
         super().__init__(output, messages)
         self._code = CodeStream()
         self._shown = ""

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assistant.answers import Answer, AnswerBuilder
 from assistant.commands.answer_json import build_answer_object, render_json
@@ -28,8 +29,10 @@ from assistant.errors import (
     UnknownModelError,
 )
 from assistant.generator import TextGenerator
-from assistant.replies import Code, extract_code
 from assistant.requests import FinishReason, Request, Sampling, build_task_request
+
+if TYPE_CHECKING:
+    from assistant.replies import Code
 
 
 class Form(StrEnum):
@@ -90,7 +93,7 @@ def run_ask(options: AskOptions, generator: TextGenerator, streams: Streams) -> 
     view = _choose_view(options, request, streams)
     interrupts = Interrupts()
     answer = _stream_answer(request, generator, view, interrupts, streams.messages, options.timeout_s)
-    codes = [extract_code(text) if text.strip() else Code(text="") for text in answer.texts]
+    codes = _extract_codes(answer)
     failure = None if interrupts.signal_number else _find_failure(answer, codes, interrupts, options)
     result = _Result(
         request=request,
@@ -107,6 +110,12 @@ def run_ask(options: AskOptions, generator: TextGenerator, streams: Streams) -> 
     if interrupts.signal_number:
         return interrupts.exit_code
     return code or _judge(result, options, streams.messages)
+
+
+def _extract_codes(answer: Answer) -> list[Code]:
+    from assistant.replies import Code, extract_code  # late: the request is on its way before
+
+    return [extract_code(text) if text.strip() else Code(text="") for text in answer.texts]
 
 
 def _choose_view(options: AskOptions, request: Request, streams: Streams) -> AnswerView:
