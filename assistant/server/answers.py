@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from starlette.types import Receive, Scope, Send
 
-from assistant.engine.interface import Ended, Finished, Job, LoadedModel, Piece, Report
+from assistant.engine.interface import Ended, Job, LoadedModel, Report
 from assistant.errors import AssistantError
 from assistant.requests import Sampling
 from assistant.server.bodies import Order
@@ -40,7 +40,6 @@ class Desk:
     ledger: Ledger
     encoding: threading.Lock
     """Held while a prompt is tokenized: tokenizers promise nothing about threads."""
-    ping_s: float = PING_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +122,10 @@ class Answer:
         return _Run(job=job, channel=channel, renderer=renderer)
 
     async def _send_whole(self, send: Send, run: _Run) -> None:
-        while not isinstance(report := await run.channel.get(), Ended):
+        while not isinstance(last := (await run.channel.get())[-1], Ended):
             pass
-        if report.error is not None:
-            raise refusal_of(report.error) from report.error
+        if last.error is not None:
+            raise refusal_of(last.error) from last.error
         await send_json(send, 200, run.renderer.whole(), headers=[("x-request-id", self._id)])
 
     async def _stream(self, send: Send, run: _Run) -> None:
@@ -137,28 +136,18 @@ class Answer:
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await _send_part(send, run.renderer.opening())
-        finished: Finished | None = None
-        while True:
-            report = await self._next_report(send, run.channel)
-            match report:
-                case Piece():
-                    await _send_part(send, run.renderer.piece(report) if report.text else b"")
-                case Finished():
-                    # The last one waits for the end, whose timings it carries.
-                    before, finished = finished, report
-                    await _send_part(send, run.renderer.finish(before, is_last=False) if before else b"")
-                case Ended():
-                    end = _render_end(run.renderer, report, finished)
-                    await send({"type": "http.response.body", "body": end, "more_body": False})
-                    return
-
-    async def _next_report(self, send: Send, channel: Channel) -> Report:
         while True:
             try:
-                async with asyncio.timeout(self._desk.ping_s):
-                    return await channel.get()
+                async with asyncio.timeout(PING_S):
+                    reports = await run.channel.get()
             except TimeoutError:
                 await _send_part(send, PING)
+                continue
+            part = b"".join([run.renderer.chunk(report) for report in reports])
+            if isinstance(reports[-1], Ended):
+                await send({"type": "http.response.body", "body": part, "more_body": False})
+                return
+            await _send_part(send, part)
 
 
 def _fit(sampling: Sampling, prompt_tokens: int, model: LoadedModel) -> Sampling:
@@ -174,13 +163,6 @@ def _fit(sampling: Sampling, prompt_tokens: int, model: LoadedModel) -> Sampling
             fields={"prompt_tokens": prompt_tokens, "context_tokens": model.context_tokens},
         )
     return replace(sampling, max_tokens=min(sampling.max_tokens, room))
-
-
-def _render_end(renderer: Renderer, ended: Ended, finished: Finished | None) -> bytes:
-    if ended.error is not None:
-        return renderer.failure(refusal_of(ended.error))
-    last = renderer.finish(finished, is_last=True) if finished else b""
-    return last + renderer.closing()
 
 
 async def _send_part(send: Send, part: bytes) -> None:

@@ -6,7 +6,6 @@ Knows no model and no HTTP.
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 from collections.abc import Callable
 
@@ -30,7 +29,7 @@ class Channel:
         self._loop = asyncio.get_running_loop()
         self._on_report = on_report
         self._on_stuck = on_stuck
-        self._reports: collections.deque[Report] = collections.deque()
+        self._reports: list[Report] = []
         self._arrived = asyncio.Event()
         self._full_timer: asyncio.TimerHandle | None = None
 
@@ -39,15 +38,16 @@ class Channel:
         with contextlib.suppress(RuntimeError):  # the event loop has ended, and nobody reads
             self._loop.call_soon_threadsafe(self._take, report)
 
-    async def get(self) -> Report:
-        """Wait for the next report."""
+    async def get(self) -> list[Report]:
+        """Wait for a report; return all that are there."""
         while not self._reports:
             self._arrived.clear()
             await self._arrived.wait()
-        report = self._reports.popleft()
-        if self._full_timer is not None and len(self._reports) < FULL_AT:
-            self._stop_timer()
-        return report
+        reports, self._reports = self._reports, []
+        if self._full_timer is not None:
+            self._full_timer.cancel()
+            self._full_timer = None
+        return reports
 
     def _take(self, report: Report) -> None:
         self._reports.append(report)
@@ -55,8 +55,3 @@ class Channel:
         self._on_report(report)
         if self._full_timer is None and len(self._reports) >= FULL_AT:
             self._full_timer = self._loop.call_later(FULL_TIMEOUT_S, self._on_stuck)
-
-    def _stop_timer(self) -> None:
-        if self._full_timer is not None:
-            self._full_timer.cancel()
-            self._full_timer = None

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from assistant.config import ServerSettings
 from assistant.engine.interface import LoadedModel, LoadModel, LoadProgress
 from assistant.errors import AssistantError, OutOfMemoryError
 from assistant.server.catalog import Catalog, Edition, find_active_edition, find_edition
-from assistant.server.loads import LoadEvents, LoadQueue, explain_failure
+from assistant.server.loads import Failures, LoadEvents, LoadQueue, explain_failure
 from assistant.server.refusals import RefusedError, model_refusal
 from assistant.server.seats import Lease, Seat, Seats
 from assistant.server.threads import call_in_thread
@@ -24,14 +23,6 @@ from assistant.server.threads import call_in_thread
 CLOSE_TIMEOUT_S = 30.0
 """A load waits so long for the memory of models that are being closed."""
 STOP_TIMEOUT_S = 1.0
-RETRY_AFTER_S = 5.0
-"""A model that could not be loaded is tried again for a request that comes so much later."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Failure:
-    error: AssistantError
-    at: float
 
 
 class ModelHost:
@@ -65,7 +56,7 @@ class ModelHost:
         """What served last: taken again where the wanted one cannot be loaded."""
         self._guests: set[Edition] = set()
         """Models that a request named and that are to be loaded beside the active one."""
-        self._failures: dict[Edition, _Failure] = {}
+        self._failures = Failures()
         self._store_error: AssistantError | None = None
         self._looking = asyncio.Lock()
         self._has_looked = False
@@ -124,7 +115,9 @@ class ModelHost:
         if self._is_stopping:
             raise RefusedError(503, "stopping", "the generator is ending")
         self._last_use = time.monotonic()
-        self._is_resting = False
+        if self._is_resting:
+            self._is_resting = False
+            await self.reload()
         seat = self.seats.find_named(name) if name else self.seats.active
         if seat is None:
             edition = await self._find_target(name)
@@ -155,10 +148,10 @@ class ModelHost:
         return target
 
     def _refusal_while_loading(self, edition: Edition) -> RefusedError:
-        failure = self._failures.get(edition)
-        if failure is not None and time.monotonic() - failure.at < RETRY_AFTER_S:
+        failure = self._failures.find(edition)
+        if failure is not None and self._failures.is_recent(edition):
             self._guests.discard(edition)
-            return model_refusal(failure.error)
+            return model_refusal(failure)
         progress = self._loads.start(edition)
         return RefusedError(
             503,
@@ -190,8 +183,8 @@ class ModelHost:
             return None
         if target is None:
             return self.missing_refusal()
-        failure = self._failures.get(target)
-        return None if failure is None else model_refusal(failure.error)
+        failure = self._failures.find(target)
+        return None if failure is None else model_refusal(failure)
 
     def wanted_name(self) -> str:
         """The name of the model that the store wants served, or the empty string."""
@@ -205,19 +198,23 @@ class ModelHost:
         return self._wanted
 
     def _want(self, edition: Edition | None) -> None:
-        self._wanted = edition
-        self._must_swap_alone = False
+        if edition != self._wanted:
+            self._must_swap_alone = False
+            self._wanted = edition
+            if edition is not None:
+                self._failures.forget(edition)
         self.swap_error = ""
         if edition is None:
             self.swap_error = "no model is active in the store" if self.seats.active else ""
             return
-        self._failures.pop(edition, None)
-        seat = self.seats.find(edition)
-        if seat is None:
-            if not self._is_resting:
-                self._loads.start(edition)
-        elif seat is not self.seats.active:
-            self._activate(seat)
+        seat, failure = self.seats.find(edition), self._failures.find(edition)
+        if seat is not None:
+            if seat is not self.seats.active:
+                self._activate(seat)
+        elif failure is not None:
+            self.swap_error = failure.message
+        elif not self._is_resting:
+            self._loads.start(edition)
 
     async def _prepare(self, edition: Edition) -> bool:
         is_guest = edition in self._guests
@@ -230,7 +227,7 @@ class ModelHost:
         return True
 
     def _take_loaded(self, edition: Edition, model: LoadedModel) -> None:
-        self._failures.pop(edition, None)
+        self._failures.forget(edition)
         is_guest = edition in self._guests
         self._guests.discard(edition)
         seat = self.seats.add(edition, model)
@@ -246,7 +243,7 @@ class ModelHost:
             self.swap_error = ""
 
     def _take_failure(self, edition: Edition, error: AssistantError) -> None:
-        self._failures[edition] = _Failure(error=error, at=time.monotonic())
+        self._failures.note(edition, error)
         self._guests.discard(edition)
         fallback = self._choose()
         if edition != self._wanted or fallback is None or fallback == edition:
@@ -264,7 +261,7 @@ class ModelHost:
         if not self._must_swap_alone or self._wanted is None or active is None or active.running:
             return
         self._must_swap_alone = False
-        self._failures.pop(self._wanted, None)
+        self._failures.forget(self._wanted)
         self.seats.close(active)
         self._loads.start(self._wanted)
 
@@ -287,12 +284,7 @@ class ModelHost:
                 continue
             if seat is self.seats.active:
                 self._is_resting = True
-                # What found no room beside this model may fit alone.
-                self._failures = {
-                    edition: failure
-                    for edition, failure in self._failures.items()
-                    if not isinstance(failure.error, OutOfMemoryError)
-                }
+                self._failures.forget_shortages()
             self.seats.close(seat)
         if exit_s and not self.seats.running() and now - self._last_use >= exit_s:
             self._on_idle()

@@ -35,6 +35,8 @@ class Premises:
         """New at each start; it dies with the server."""
         self._socket_file = socket_file
         self._token_file = token_file
+        self._identity: tuple[int, int] | None = None
+        """Device and inode of our socket."""
 
     def open(self) -> socket.socket:
         """Write the token, then listen: who finds the socket finds its token.
@@ -42,7 +44,8 @@ class Premises:
         Raises:
             StorageError: A file cannot be written.
         """
-        self.remove()
+        _unlink(self._socket_file)
+        _unlink(self._token_file)
         write_atomic(self._token_file, self.token.encode("ascii"), mode=0o600)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         # The mode is right from the first moment on, not after a chmod.
@@ -50,6 +53,7 @@ class Premises:
         try:
             listener.bind(os.fspath(self._socket_file))
             listener.listen(BACKLOG)
+            self._identity = self._find_identity()
         except OSError as error:
             listener.close()
             raise storage_error(error, self._socket_file) from error
@@ -57,11 +61,29 @@ class Premises:
             os.umask(old_mask)
         return listener
 
+    def is_in_place(self) -> bool:
+        """Whether clients still find us. A session's directory can be cleared away under a server's feet."""
+        return self._identity is not None and self._find_identity() == self._identity
+
     def remove(self) -> None:
-        """Take both away, the socket first."""
-        for path in (self._socket_file, self._token_file):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
+        """Take both away, the socket first, unless they are a successor's."""
+        if self.is_in_place():
+            _unlink(self._socket_file)
+        with contextlib.suppress(OSError):
+            if self._token_file.read_text(encoding="ascii", errors="replace") == self.token:
+                _unlink(self._token_file)
+
+    def _find_identity(self) -> tuple[int, int] | None:
+        try:
+            status = self._socket_file.lstat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
 
 
 def parse_tcp_place(text: str, *, allow_remote: bool) -> tuple[str, int]:

@@ -9,18 +9,22 @@ import asyncio
 import contextlib
 import logging
 import queue
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.engine.interface import Ended, Job, LoadedModel, LoadModel, LoadProgress, Report
-from assistant.errors import AssistantError, ModelError
+from assistant.errors import AssistantError, ModelError, OutOfMemoryError
 from assistant.requests import Role, Sampling, Turn
 from assistant.server.catalog import Catalog, Edition
 from assistant.server.threads import call_in_thread
 
 TRY_TIMEOUT_S = 120.0
 """The first token of a model that was just loaded takes longest: caches are cold, kernels are compiled."""
+
+RETRY_AFTER_S = 5.0
+"""A model that could not be loaded is tried again for a request that comes so much later."""
 
 _log = logging.getLogger(__name__)
 
@@ -117,6 +121,40 @@ class LoadQueue:
             return load_and_try(self._load, directory, report)
 
         return await call_in_thread(load)
+
+
+class Failures:
+    """Why models could not be loaded, and when."""
+
+    def __init__(self) -> None:
+        self._errors: dict[Edition, AssistantError] = {}
+        self._times: dict[Edition, float] = {}
+
+    def __contains__(self, edition: Edition) -> bool:
+        return edition in self._errors
+
+    def note(self, edition: Edition, error: AssistantError) -> None:
+        """Remember a failure."""
+        self._errors[edition] = error
+        self._times[edition] = time.monotonic()
+
+    def find(self, edition: Edition) -> AssistantError | None:
+        """Return why a model could not be loaded, or None where nothing is known against it."""
+        return self._errors.get(edition)
+
+    def is_recent(self, edition: Edition) -> bool:
+        """Whether it is too early to try again."""
+        return edition in self._errors and time.monotonic() - self._times[edition] < RETRY_AFTER_S
+
+    def forget(self, edition: Edition) -> None:
+        """Nothing is known against this model any more."""
+        self._errors.pop(edition, None)
+
+    def forget_shortages(self) -> None:
+        """Memory became free: what found none may fit now."""
+        for edition, error in list(self._errors.items()):
+            if isinstance(error, OutOfMemoryError):
+                self.forget(edition)
 
 
 def load_and_try(load: LoadModel, directory: Path, report: Callable[[LoadProgress], None]) -> LoadedModel:

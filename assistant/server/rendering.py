@@ -13,7 +13,7 @@ from typing import Any
 from assistant.engine.interface import Ended, Finished, Piece, Report
 from assistant.requests import FinishReason
 from assistant.server.bodies import Order
-from assistant.server.refusals import RefusedError, encode_json
+from assistant.server.refusals import encode_json, refusal_of
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
@@ -81,6 +81,7 @@ class Renderer:
     tally: Tally
     created: int = field(default_factory=lambda: int(time.time()))
     """Unix time."""
+    _finished: Finished | None = field(default=None, init=False)
 
     def whole(self) -> dict[str, Any]:
         """The body of an answer that is not streamed."""
@@ -96,34 +97,34 @@ class Renderer:
 
     def opening(self) -> bytes:
         """The first chunks of a stream: a chat's answers say who speaks."""
-        if not self.order.is_chat:
-            return b""
-        said = {"role": "assistant", "content": ""}
-        return b"".join(self._chunk([self._choice(i, said)]) for i in range(self.order.sampling.n))
+        indexes = range(self.order.sampling.n) if self.order.is_chat else ()
+        return b"".join([self._chunk(index, "", role="assistant") for index in indexes])
 
-    def piece(self, piece: Piece) -> bytes:
-        """The chunk for some more text."""
-        said = {"content": piece.text} if self.order.is_chat else {"text": piece.text}
-        return self._chunk([self._choice(piece.index, said)])
+    def chunk(self, report: Report) -> bytes:
+        """What a stream says for one report. May be nothing."""
+        match report:
+            case Piece():
+                return self._chunk(report.index, report.text) if report.text else b""
+            case Finished():
+                # The last one waits for the end, whose timings it carries.
+                before, self._finished = self._finished, report
+                return self._finish(before, {}) if before else b""
+            case Ended():
+                return self._end(report)
 
-    def finish(self, finished: Finished, *, is_last: bool) -> bytes:
-        """The chunk that ends one of the answers."""
-        said = {} if self.order.is_chat else {"text": ""}
-        extras = self._extras() if is_last and not self.order.has_usage else {}
-        return self._chunk([self._choice(finished.index, said, finished.reason)], **extras)
+    def _end(self, ended: Ended) -> bytes:
+        if ended.error is not None:
+            return _event({"error": refusal_of(ended.error).error}) + DONE
+        extras = self._extras()
+        last = b""
+        if self._finished is not None:
+            last = self._finish(self._finished, {} if self.order.has_usage else extras)
+        if self.order.has_usage:
+            last += _event({**self._frame(self._kind), "choices": [], "usage": self._usage(), **extras})
+        return last + DONE
 
-    def closing(self) -> bytes:
-        """The end of a stream that went well, its last finish excepted."""
-        if not self.order.has_usage:
-            return DONE
-        return (
-            _event({**self._frame(self._kind), "choices": [], "usage": self._usage(), **self._extras()})
-            + DONE
-        )
-
-    def failure(self, refusal: RefusedError) -> bytes:
-        """The end of a stream that did not."""
-        return _event({"error": refusal.error}) + DONE
+    def _finish(self, finished: Finished, extras: dict[str, Any]) -> bytes:
+        return self._chunk(finished.index, "", reason=finished.reason, extras=extras)
 
     @property
     def _kind(self) -> str:
@@ -132,13 +133,22 @@ class Renderer:
     def _frame(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
-    def _choice(self, index: int, said: dict[str, Any], reason: FinishReason | None = None) -> dict[str, Any]:
-        content = {"delta": said} if self.order.is_chat else said
-        return {"index": index, **content, "logprobs": None, "finish_reason": reason}
-
-    def _chunk(self, choices: list[dict[str, Any]], **extras: Any) -> bytes:
+    def _chunk(
+        self,
+        index: int,
+        text: str,
+        *,
+        reason: FinishReason | None = None,
+        extras: dict[str, Any] | None = None,
+        role: str = "",
+    ) -> bytes:
+        said: dict[str, Any] = {"text": text}
+        if self.order.is_chat:
+            delta = {"role": role, "content": text} if role else {"content": text} if text else {}
+            said = {"delta": delta}
+        choice = {"index": index, **said, "logprobs": None, "finish_reason": reason}
         usage = {"usage": None} if self.order.has_usage else {}
-        return _event({**self._frame(self._kind), "choices": choices, **usage, **extras})
+        return _event({**self._frame(self._kind), "choices": [choice], **usage, **(extras or {})})
 
     def _usage(self) -> dict[str, Any]:
         tally = self.tally

@@ -89,6 +89,7 @@ def serve(
             token=premises.token,
             listeners=listeners,
             end_at_once=lambda code: _end_at_once(premises, code),
+            is_in_place=premises.is_in_place,
         )
         is_clean = asyncio.run(run_server(deployment))
         _log.info("ended")

@@ -30,6 +30,7 @@ STOP_S = 3.0
 DRAIN_S = 1
 """Answers that were cancelled get so long to reach their clients."""
 KEEP_ALIVE_S = 75
+PLACE_CHECK_S = 10.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _log = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ class Deployment:
     listeners: Sequence[socket.socket]
     end_at_once: Callable[[int], None]
     """Ends the process with an exit code, whatever it does."""
+    is_in_place: Callable[[], bool]
+    """Whether clients still find the server."""
 
 
 class _Server(uvicorn.Server):
@@ -92,7 +95,7 @@ async def run_server(deployment: Deployment) -> bool:
     server = _build_server(routes, deployment.token)
     serving = loop.create_task(server.serve(sockets=list(deployment.listeners)))
     watch = _start_watch(store.directory, host)
-    await host.start()
+    chores = [loop.create_task(host.start()), loop.create_task(_end_when_lost(deployment, stop))]
     waiting = loop.create_task(stop.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
 
@@ -102,6 +105,8 @@ async def run_server(deployment: Deployment) -> bool:
     deadline.start()
     if watch is not None:
         watch.stop()
+    for chore in chores:
+        chore.cancel()
     host.refuse_all()
     routes.ledger.cancel_all()
     server.exit_asked.set()
@@ -109,6 +114,14 @@ async def run_server(deployment: Deployment) -> bool:
     is_clean = await host.stop()
     deadline.cancel()
     return is_clean
+
+
+async def _end_when_lost(deployment: Deployment, stop: asyncio.Event) -> None:
+    """End a server that no client can find any more: the next client starts another one."""
+    while deployment.is_in_place():
+        await asyncio.sleep(PLACE_CHECK_S)
+    _log.warning("the socket is gone")
+    stop.set()
 
 
 def _build_server(routes: Routes, token: str) -> _Server:

@@ -129,6 +129,7 @@ class Live:
             token=self.token,
             listeners=listeners,
             end_at_once=self.ended_with.append,
+            is_in_place=self._premises.is_in_place,
         )
         self._thread = threading.Thread(target=lambda: asyncio.run(run_server(deployment)))
         self._thread.start()

@@ -7,6 +7,7 @@ import pytest
 from assistant.engine.interface import Ended, Job, Piece
 from assistant.engine.scripted import ScriptedModel
 from assistant.errors import GeneratorError, OutOfMemoryError
+from assistant.server import answers
 from tests.server.harness import Live
 
 USAGE = {
@@ -183,3 +184,17 @@ def test_status_says_what_the_model_is_and_how_fast(live: Live) -> None:
 def test_models_are_listed_with_the_active_one_first(live: Live) -> None:
     live.catalog.add("another")
     assert [model["id"] for model in live.call("GET", "/v1/models").json()["data"]] == ["old", "another"]
+
+
+def test_stream_is_never_silent_for_long(
+    make_live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "PING_S", 0.01)
+    live = make_live()
+    live.loads.build = lambda name: ScriptedModel(name, ["x"], step_s=0.1)
+    live.start()
+    body = {"prompt": "x", "stream": True}
+    with live.client() as client, client.stream("POST", "/v1/completions", json=body) as response:
+        lines = list(response.iter_lines())
+    assert ": ping" in lines
+    assert lines[-2:] == ["data: [DONE]", ""]

@@ -11,7 +11,7 @@ import pytest
 from assistant.engine.interface import Ended, Job
 from assistant.engine.scripted import ScriptedModel
 from assistant.errors import ModelError, OutOfMemoryError
-from assistant.server import host, pages
+from assistant.server import loads, pages
 from tests.server.harness import Live, wait_until
 
 
@@ -113,7 +113,7 @@ def test_no_room_for_the_model_names_what_to_lower(make_live: Callable[..., Live
 def test_failed_load_is_tried_again_later(
     make_live: Callable[..., Live], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "RETRY_AFTER_S", 0.0)
+    monkeypatch.setattr(loads, "RETRY_AFTER_S", 0.0)
     live = make_live()
     live.loads.build = fail_to_load("old", ModelError("not yet"))
     live.start(is_ready=False)
