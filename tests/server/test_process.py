@@ -27,15 +27,16 @@ ROOT = Path(__file__).parents[2]
 class Process:
     """A server in a process of its own."""
 
-    def __init__(self, home: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, home: Path, *arguments: str, is_scripted: bool = True, **environment: str) -> None:
         self.held = contextlib.ExitStack()
         """Connections that stay open until the test ends."""
         self.home = home
         self.run = home / "run"
         self.socket_file = self.run / "generator.sock"
         self.token_file = self.run / "token"
+        script = ["--scripted", str(home / "script.json")] if is_scripted else []
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "assistant.server", "--scripted", str(home / "script.json"), *arguments],
+            [sys.executable, "-m", "assistant.server", *script, *arguments],
             cwd=ROOT,
             env={**os.environ, "ASSISTANT_HOME": str(home), **environment},
             stdin=subprocess.DEVNULL,
@@ -107,10 +108,10 @@ def start(home: Path) -> Iterator[StartProcess]:
     started: list[Process] = []
     (home / "script.json").write_text(json.dumps(SCRIPT))
 
-    def start_one(*arguments: str, script: dict[str, Any] | None = None, **environment: str) -> Process:
+    def start_one(*arguments: str, script: dict[str, Any] | None = None, **options: Any) -> Process:
         if script is not None:
             (home / "script.json").write_text(json.dumps({**SCRIPT, **script}))
-        started.append(Process(home, *arguments, **environment))
+        started.append(Process(home, *arguments, **options))
         return started[-1]
 
     yield start_one
@@ -165,6 +166,22 @@ def test_scripted_server_loads_no_torch(start: StartProcess) -> None:
 def test_memory_is_never_dumped(start: StartProcess) -> None:
     process = start().wait_ready()
     assert psutil.Process(process.popen.pid).rlimit(resource.RLIMIT_CORE) == (0, 0)
+
+
+def test_server_over_an_empty_store_says_what_is_missing_and_loads_no_torch(start: StartProcess) -> None:
+    process = start(is_scripted=False).wait_ready("failed")
+    error = process.call("POST", "/v1/completions", {"prompt": "x"}).json()["error"]
+    assert error["code"] == "no_model"
+    assert not [m.path for m in psutil.Process(process.popen.pid).memory_maps() if "torch" in m.path]
+    assert process.end() == 0
+
+
+def test_damaged_pointer_is_a_failure_that_names_it(start: StartProcess, home: Path) -> None:
+    store = home / "data" / "models"
+    store.mkdir(parents=True, mode=0o700)
+    (store / "active.json").write_text("{")
+    process = start(is_scripted=False).wait_ready("failed")
+    assert "active.json" in process.call("GET", "/health").json()["message"]
 
 
 def test_token_is_new_at_each_start(start: StartProcess) -> None:
