@@ -36,6 +36,7 @@ class Wish:
     words: str
     """Without marks and quotes, in one paragraph for each."""
     is_todo: bool = False
+    is_comment: bool = False
     is_trailing: bool = False
     """A comment behind code on the same line."""
 
@@ -138,7 +139,7 @@ def _find_trailing_todo(tree: SyntaxTree, content: Span) -> Wish | None:
         return None
     span = Span(start=content.start + match.start(), end=content.end)
     wish = _read_comment(span.cut(tree.lines.text), span)
-    return wish and Wish(span=span, words=wish.words, is_todo=True, is_trailing=True)
+    return wish and Wish(span=span, words=wish.words, is_todo=True, is_comment=True, is_trailing=True)
 
 
 def _read_comment(text: str, span: Span) -> Wish | None:
@@ -147,7 +148,7 @@ def _read_comment(text: str, span: Span) -> Wish | None:
         return None  # code that somebody took out
     is_todo = _TODO.match(text) is not None
     words = _join_words(_MARK.sub("", row, count=1) if _MARK.match(row) else row for row in rows)
-    return Wish(span=span, words=words, is_todo=is_todo) if _asks(words) else None
+    return Wish(span=span, words=words, is_todo=is_todo, is_comment=True) if _asks(words) else None
 
 
 def _join_words(rows: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lsp.outline import Definition, find_definitions
 from lsp.positions import Lines
-from lsp.style import dedent, normalize_breaks
+from lsp.style import dedent, find_style, normalize_breaks
 from lsp.syntax import SyntaxTree
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _render_owner(owner: Definition, code: str, name: str) -> str:
     header = owner.header
     if header is None:
         return ""
-    unit = "    "
+    unit = find_style(owner.tree.lines).unit
     rows = [dedent(normalize_breaks(header.cut(owner.tree.lines.text)))]
     named = {*_MEMBER.findall(code), "__init__"} - {name}
     for member in owner.members():

@@ -59,6 +59,18 @@ class Definition:
         return self.node.type == "class_definition"
 
     @property
+    def kind(self) -> str:
+        """What a person calls it."""
+        return "class" if self.is_class else "method" if self.owner is not None else "function"
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it has a name, a header and a body, and no syntax error."""
+        return (
+            bool(self.name) and self.header is not None and bool(self.statements) and not self.node.has_error
+        )
+
+    @property
     def span(self) -> Span:
         """All of it, decorators included."""
         return span_of(self.outer)

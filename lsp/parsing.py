@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import symtable
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lsp.style import BYTE_ORDER_MARK
@@ -68,6 +70,28 @@ def find_fault(text: str, *, is_cell: bool = False) -> Fault | None:
 def parses(text: str) -> bool:
     """Whether a text is a program."""
     return not isinstance(parse_module(text), Fault)
+
+
+def find_free_names(code: str) -> set[str]:
+    """The names that a program takes from elsewhere, builtins included. Empty for what is no program."""
+    _silence_warnings()
+    try:
+        table = symtable.symtable(code, _FILE_NAME, "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    own = {
+        symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()
+    }
+    return {name for name in _global_names(table) if name not in own}
+
+
+def _global_names(table: symtable.SymbolTable) -> Iterator[str]:
+    is_module = table.get_type() == "module"
+    for symbol in table.get_symbols():
+        if is_module or symbol.is_global():
+            yield symbol.get_name()
+    for inner in table.get_children():
+        yield from _global_names(inner)
 
 
 def _silence_warnings() -> None:

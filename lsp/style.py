@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lsp.positions import Lines
+from lsp.positions import Lines, Span
 
 BYTE_ORDER_MARK = "\ufeff"
 DEFAULT_UNIT = "    "
@@ -97,6 +97,19 @@ def dedent(text: str) -> str:
         line if number in fixed else line.removeprefix(indent) if line.strip() else ""
         for number, line in enumerate(lines)
     )
+
+
+def cut_code(lines: Lines, span: Span, *, keep_indent: bool = False) -> str:
+    r"""The text of a span, its first line with the indentation that it has; all lines end with `\n`.
+
+    Args:
+        lines: The text that the span is of.
+        span: What to cut.
+        keep_indent: Whether the indentation that its lines share stays.
+    """
+    before = lines.text[lines.starts[lines.line_at(span.start)] : span.start]
+    text = normalize_breaks((before if not before.strip(" \t") else "") + span.cut(lines.text))
+    return text if keep_indent else dedent(text)
 
 
 def restyle(code: str, *, indent: str, unit: str) -> str:

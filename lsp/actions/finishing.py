@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from lsp.actions.interface import Edits, FileEdit, Outcome, Plan, Refused
 from lsp.actions.planning import build_retry
 from lsp.edits import TextEdit, apply_edits, trim_equal_ends
+from lsp.extraction import Answer, Useless, extract_answer
 from lsp.gate import find_harm
 from lsp.mirror import Current
 from lsp.moving import find_moved
@@ -24,6 +25,20 @@ def refuse(plan: Plan, fault: str, code: str = "", *, can_retry: bool = True) ->
     """
     reason = f"{plan.offer.title}: nothing was changed, because the answer {fault}."
     return Refused(reason=reason, code=code, retry=build_retry(plan, fault) if can_retry else None)
+
+
+def read_answer(plan: Plan, reply: str) -> Answer | Refused:
+    """Take the code out of a reply, or refuse it."""
+    shown = plan.request.turns[-1].input
+    answer = extract_answer(reply, shown, is_cut=plan.was_cut)
+    if isinstance(answer, Useless) and not answer.code and shown:
+        answer = extract_answer(reply, "", is_cut=plan.was_cut)  # a mere repetition is told as what it is
+    return answer if isinstance(answer, Answer) else refuse_useless(plan, answer)
+
+
+def refuse_useless(plan: Plan, useless: Useless) -> Refused:
+    """Change nothing because nothing can be made of the answer."""
+    return refuse(plan, useless.reason, useless.code)
 
 
 def replace_target(
@@ -46,7 +61,7 @@ def make_edits(
         notes: What the user should know.
     """
     made_for, is_cell = plan.view.snapshot, plan.view.tree.is_cell
-    small = [edit for edit in (_shrink(edit, made_for.text) for edit in edits) if edit is not None]
+    small = [edit for edit in (_shrink(edit, made_for.text) for edit in _merge(edits)) if edit is not None]
     if not small:
         return refuse(plan, "is what stands there already", code)
     if not plan.target.covers(Span(start=small[0].span.start, end=small[-1].span.end)):
@@ -66,6 +81,18 @@ def make_edits(
         return refuse(plan, harm, code)
     file = FileEdit(uri=now.uri, version=now.version, lines=now.lines, edits=placed)
     return Edits(title=plan.offer.title, files=(file,), snapshot=now, code=code, notes=tuple(notes))
+
+
+def _merge(edits: Iterable[TextEdit]) -> list[TextEdit]:
+    """Make one edit of those that touch, so that no editor has to know which comes first."""
+    merged: list[TextEdit] = []
+    for edit in edits:
+        if merged and merged[-1].span.end == edit.span.start:
+            last = merged.pop()
+            span = Span(start=last.span.start, end=edit.span.end)
+            edit = TextEdit(span=span, text=last.text + edit.text)
+        merged.append(edit)
+    return merged
 
 
 def _shrink(edit: TextEdit, text: str) -> TextEdit | None:

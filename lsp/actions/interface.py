@@ -132,6 +132,8 @@ class Plan:
     request: Request
     attempt: int = 1
     """2 where the request carries what was wrong with the first answer."""
+    was_cut: bool = False
+    """Set for `finish` where the answer ended because it may not be longer: what it ends with may be half."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

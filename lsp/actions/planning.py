@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from assistant.requests import build_task_request
 from lsp.actions.interface import CountTokens, Offer, Plan, Refused, View
 from lsp.context import Overflow, build_input, find_surroundings
-from lsp.outline import Definition
-from lsp.positions import Span
-from lsp.style import dedent, normalize_breaks
+from lsp.edits import TextEdit, apply_edits
+from lsp.outline import Definition, find_enclosing
+from lsp.positions import Lines, Span
+from lsp.regions import Region
+from lsp.style import cut_code
 
 MAX_ATTEMPTS = 2
 
@@ -20,8 +23,8 @@ class Question:
 
     task: str
     """In words."""
-    shown: Span | None
-    """The code that it is about; None where there is none."""
+    code: str
+    """What it is about, as the model is to see it; may be empty."""
     target: Span
     """What may change."""
     owner: Definition | None = None
@@ -38,15 +41,14 @@ def build_plan(
     Returns:
         The plan, or a refusal where the code itself does not fit.
     """
-    code = cut_lines(view, question.shown, keep_indent=question.owner is not None) if question.shown else ""
     surroundings = find_surroundings(
         view.tree,
-        code or question.task,
+        f"{question.code}\n{question.task}",
         owner=question.owner,
         name=question.name,
         before=view.cells_before,
     )
-    shown = build_input(code, surroundings, question.task, tokens_budget, count_tokens)
+    shown = build_input(question.code, surroundings, question.task, tokens_budget, count_tokens)
     if isinstance(shown, Overflow):
         return Refused(reason=f"{offer.title}: this is too long for the model: {shown}. Select less.")
     request = build_task_request(question.task, shown)
@@ -60,12 +62,28 @@ def build_retry(plan: Plan, fault: str) -> Plan | None:
     turn = plan.request.turns[-1]
     task = f"{turn.text}\n\nAn earlier answer could not be used: it {fault}. Answer with Python code alone."
     turns = (*plan.request.turns[:-1], replace(turn, text=task))
-    return replace(plan, request=replace(plan.request, turns=turns), attempt=plan.attempt + 1)
+    request = replace(plan.request, turns=turns)
+    return replace(plan, request=request, attempt=plan.attempt + 1, was_cut=False)
 
 
-def cut_lines(view: View, span: Span, *, keep_indent: bool = False) -> str:
-    r"""The text of a span, its first line with the indentation it has, all lines ending with `\n`."""
-    line = view.lines.line_at(span.start)
-    before = view.text[view.lines.starts[line] : span.start]
-    text = normalize_breaks((before if not before.strip(" \t") else "") + span.cut(view.text))
-    return text if keep_indent else dedent(text)
+def cut_edited(lines: Lines, span: Span, edits: Sequence[TextEdit]) -> str:
+    """The text of a span after edits within it, without the indentation that its lines share."""
+    after = apply_edits(lines.text, edits)
+    return cut_code(Lines(after), Span(start=span.start, end=span.end + len(after) - len(lines.text)))
+
+
+def find_target(view: View, offer: Offer) -> Definition:
+    """The function or class that an offer of this view is about."""
+    around = find_enclosing(view.tree, Span(start=offer.target.start, end=offer.target.start + 1))
+    return next(each for each in reversed(around) if each.span.start == offer.target.start)
+
+
+def show_definition(definition: Definition, place: Span | None = None) -> str:
+    """A definition as the model sees it: below its class where it is in one, and with comments for a body."""
+    lines = definition.tree.lines
+    return cut_code(lines, place or definition.span, keep_indent=definition.owner is not None)
+
+
+def show_region(view: View, region: Region) -> str:
+    """A region as the model sees it."""
+    return show_definition(region.definition) if region.definition else cut_code(view.lines, region.span)

@@ -15,10 +15,13 @@ class ActionSet:
 
     Args:
         actions: In the order of the menu. No two have the same name.
+        complaints: What was wrong with actions that are not among them, each a sentence for the user.
     """
 
-    def __init__(self, actions: Sequence[Action]) -> None:
+    def __init__(self, actions: Sequence[Action], *, complaints: Sequence[str] = ()) -> None:
         self._actions = {action.name: action for action in actions}
+        self.complaints = tuple(complaints)
+        """To be shown once, when the editor is ready."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,8 +76,16 @@ class ActionSet:
         request = replace(plan.request, sampling=sampling or Sampling(), model=model)
         return replace(plan, request=request)
 
-    def finish(self, plan: Plan, reply: str, current: Current) -> Outcome:
-        """What to do with an answer; see `Action.finish`."""
+    def finish(self, plan: Plan, reply: str, current: Current, *, was_cut: bool = False) -> Outcome:
+        """What to do with an answer; see `Action.finish`.
+
+        Args:
+            plan: What was asked.
+            reply: All that the model wrote.
+            current: What became of the plan's snapshot.
+            was_cut: The answer ended because it may not be longer.
+        """
+        plan = replace(plan, was_cut=was_cut) if was_cut else plan
         return self._actions[plan.offer.action].finish(plan, reply, current)
 
 
