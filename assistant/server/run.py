@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 from pathlib import Path
@@ -64,42 +65,47 @@ def serve(
     """
     _harden_process()
     place = None if tcp is None else parse_tcp_place(tcp, allow_remote=allow_remote)
-    script = None if scripted is None else read_script(scripted)
+    store = _open_store(config) if scripted is None else _open_script(scripted)
     logs = make_private_dir(paths.log_dir())
     make_private_dir(paths.runtime_dir())
+    premises = Premises(paths.socket_path(), paths.token_path())
     claim = find_claim(paths.lock_path())
     if claim is None:
         if foreground:
             raise GeneratorError("another generator is running", hint="`assistant stop` ends it")
         sys.stderr.write("another generator is running: nothing to do\n")
         return 0
-    premises = Premises(paths.socket_path(), paths.token_path())
     try:
         _exit_on_signals()
         start_log(logs, to_terminal=foreground)
         _log.info("version %s, process %d", __version__, os.getpid())
         listeners = [] if place is None else [listen_tcp(*place)]
-        listeners.insert(0, premises.open())
-        store = (
-            _open_store(config) if script is None else Store(catalog=script, build_loader=script.build_loader)
-        )
-        deployment = Deployment(
-            config=config,
-            store=store,
-            token=premises.token,
-            listeners=listeners,
-            end_at_once=lambda code: _end_at_once(premises, code),
-            is_in_place=premises.is_in_place,
-        )
-        is_clean = asyncio.run(run_server(deployment))
-        _log.info("ended")
-        if not is_clean:
-            # A thread is in the middle of a load. Taking the interpreter apart under it could crash.
-            _end_at_once(premises, 0)
+        _serve_on([premises.open(), *listeners], premises, config, store)
     finally:
         premises.remove()
         claim.release()
     return 0
+
+
+def _serve_on(listeners: list[socket.socket], premises: Premises, config: Config, store: Store) -> None:
+    deployment = Deployment(
+        config=config,
+        store=store,
+        token=premises.token,
+        listeners=listeners,
+        end_at_once=lambda code: _end_at_once(premises, code),
+        is_in_place=premises.is_in_place,
+    )
+    is_clean = asyncio.run(run_server(deployment))
+    _log.info("ended")
+    if not is_clean:
+        # A thread is in the middle of a load. Taking the interpreter apart under it could crash.
+        _end_at_once(premises, 0)
+
+
+def _open_script(path: Path) -> Store:
+    script = read_script(path)
+    return Store(catalog=script, build_loader=script.build_loader)
 
 
 def _open_store(config: Config) -> Store:
