@@ -71,12 +71,12 @@ def find_names(code: str) -> set[str]:
 def find_known(tree: SyntaxTree, cells: Sequence[str] = ()) -> set[str]:
     """The names that a document's top level has, and a notebook's earlier cells."""
     trees = [*(SyntaxTree(Lines(cell), is_cell=True) for cell in cells), tree]
-    return {name for each in trees for name in _bound_names(each, each.root, len(each.lines.text))}
+    return {name for each in trees for name in _bound_names(each, each.whole.root, len(each.lines.text))}
 
 
 def find_bound_before(tree: SyntaxTree, offset: int, cells: Sequence[str] = ()) -> set[str]:
     """The names that Python has bound at the top level when it comes to a place, builtins included."""
-    names = set(_bound_names(tree, tree.root, offset, is_running=True))
+    names = set(_bound_names(tree, tree.whole.root, offset, is_running=True))
     for cell in cells:
         names |= find_known(SyntaxTree(Lines(cell), is_cell=True))
     return names | set(dir(builtins))

@@ -70,7 +70,7 @@ def find_surroundings(
     named = set(_NAME.findall(code)) - {name}
     imports = [text for each in trees for text in find_imports(each)]
     imports.sort(key=lambda text: named.isdisjoint(_NAME.findall(text)))  # stable: otherwise in their order
-    definitions = {each.name: each for tree in trees for each in find_definitions(tree)}
+    definitions = {each.name: each for tree in trees for each in find_definitions(tree.whole)}
     shown = [each for key, each in definitions.items() if key in named and (not owner or key != owner.name)]
     signatures = (render_signature(each) for each in shown[:_MAX_SIGNATURES])
     return Surroundings(
@@ -114,7 +114,7 @@ def build_input(
 
 def find_imports(tree: SyntaxTree) -> Iterator[str]:
     """The imports of a document's top level, those under `if` and `try` included."""
-    for node in _import_nodes(tree.root):
+    for node in _import_nodes(tree.whole.root):
         yield dedent(normalize_breaks(tree.text_of(node)))
 
 

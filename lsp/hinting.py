@@ -27,7 +27,7 @@ def find_hints(definition: Definition, answered: Definition, cells: Sequence[str
     outermost = find_enclosing(tree, definition.span)[0]
     is_lazy = any(
         node.type == "future_import_statement" and "annotations" in tree.text_of(node)
-        for node in tree.root.named_children
+        for node in tree.whole.root.named_children
     )
     known = None if is_lazy else find_bound_before(tree, outermost.span.start, cells)
     if not definition.is_class:

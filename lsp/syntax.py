@@ -3,6 +3,9 @@ r"""An error-tolerant syntax tree of a document, kept in step with each change.
 The parser sees one byte for each character, so that its byte offsets are our offsets: what is not ASCII is
 replaced by a letter or a mark that reads the same to the grammar, and a lone `\r` by the `\n` that it means.
 Text is always taken from the document itself. Trees never change; `edited` makes the next one.
+
+Following a keystroke costs a millisecond. Not so where a bracket or a string is open at the top of a long
+document: then all that is below is read anew each time. Until it is closed, `focused` reads what is around.
 """
 
 from __future__ import annotations
@@ -14,11 +17,15 @@ from typing import TYPE_CHECKING
 from lsp.positions import Lines, Span
 
 if TYPE_CHECKING:
-    from tree_sitter import Language, Node, Tree
+    from tree_sitter import Language, Node, Range, Tree
 
 MAX_CHARS = 4 * 1024 * 1024
 """A larger document gets an empty tree: the first parse would hold up the editor for seconds."""
 
+LONG_LINES = 1000
+"""A shorter document is read as a whole, whatever is wrong with it."""
+MAX_WINDOW_LINES = 1500
+_HEADER = re.compile(r"(?:async[ \t]+def|def|class)\b|@")
 _WORD = re.compile(r"[^\W\x00-\x7f]")
 _LONE_RETURN = re.compile(r"\r(?!\n)")
 _MAGIC = re.compile(r"^([ \t]*)[%!?]", re.MULTILINE)
@@ -33,14 +40,30 @@ class SyntaxTree:
         is_cell: A line that begins with `%`, `!` or `?` is a command of the notebook, not Python.
     """
 
-    __slots__ = ("_parsed", "_stale", "is_cell", "lines", "masked")
+    __slots__ = (
+        "_is_suspect",
+        "_parsed",
+        "_stale",
+        "_was_window_broken",
+        "is_cell",
+        "lines",
+        "masked",
+        "whole",
+    )
 
-    def __init__(self, lines: Lines, *, is_cell: bool = False) -> None:
+    def __init__(self, lines: Lines, *, is_cell: bool = False, masked: bytes | None = None) -> None:
         self.lines = lines
         self.is_cell = is_cell
-        self.masked = b"" if self.is_too_large else _mask(lines.text, is_cell=is_cell)
+        self.masked = masked if masked is not None else b""
+        """What the parser sees."""
+        if masked is None and not self.is_too_large:
+            self.masked = _mask(lines.text, is_cell=is_cell)
+        self.whole = self
+        """The tree of all of the document."""
         self._parsed: Tree | None = None
         self._stale: Tree | None = None
+        self._is_suspect = False  # there was an error when the document was last read as a whole
+        self._was_window_broken = False
 
     @property
     def is_too_large(self) -> bool:
@@ -54,6 +77,20 @@ class SyntaxTree:
             self._parsed = _parse(self.masked, self._stale)
             self._stale = None
         return self._parsed.root_node
+
+    def focused(self, span: Span) -> SyntaxTree:
+        """Return a tree of what is around a place, which may be the whole one."""
+        if len(self.lines.starts) < LONG_LINES or not (self._is_suspect and self._parsed is None):
+            return self
+        window = _find_window(self.lines, span)
+        if window is None:
+            return self
+        tree = SyntaxTree(self.lines, is_cell=self.is_cell, masked=self.masked)
+        tree.whole = self
+        tree._parsed = _parse(self.masked, None, _range(self.lines, window))
+        is_mended = self._was_window_broken and not tree.root.has_error
+        self._was_window_broken = tree.root.has_error
+        return self if is_mended and not self.root.has_error else tree
 
     def edited(self, after: Lines, span: Span, length: int) -> SyntaxTree:
         """Return the tree of the text after a change.
@@ -72,11 +109,12 @@ class SyntaxTree:
         start = before.starts[line]
         new_end = after.full(after.line_at(span.start + length)).end
         old_end = new_end - length + span.end - span.start
-        tree = SyntaxTree.__new__(SyntaxTree)
-        tree.lines, tree.is_cell, tree._parsed = after, self.is_cell, None
         changed = _mask(after.text[start:new_end], is_cell=self.is_cell, is_start=start == 0)
-        tree.masked = self.masked[:start] + changed + self.masked[old_end:]
+        masked = self.masked[:start] + changed + self.masked[old_end:]
+        tree = SyntaxTree(after, is_cell=self.is_cell, masked=masked)
         known = self._parsed or self._stale
+        tree._is_suspect = self._parsed.root_node.has_error if self._parsed is not None else self._is_suspect
+        tree._was_window_broken = self._was_window_broken
         tree._stale = known.copy() if known is not None else None
         if tree._stale is not None:
             tree._stale.edit(
@@ -124,8 +162,28 @@ def _language() -> Language:
     return Language(tree_sitter_python.language())
 
 
-def _parse(text: bytes, stale: Tree | None) -> Tree:
+def _parse(text: bytes, stale: Tree | None, only: Range | None = None) -> Tree:
     from tree_sitter import Parser
 
-    parser = Parser(_language())
+    parser = Parser(_language(), included_ranges=[only] if only is not None else None)
     return parser.parse(text, stale) if stale is not None else parser.parse(text)
+
+
+def _range(lines: Lines, span: Span) -> Range:
+    from tree_sitter import Range
+
+    return Range(_point(lines, span.start), _point(lines, span.end), span.start, span.end)
+
+
+def _find_window(lines: Lines, span: Span) -> Span | None:
+    """The functions and classes of the top level that a place is in, with what follows the last of them."""
+    first, last = lines.line_at(span.start), lines.line_at(span.end) + 1
+    while first > 0 and not _HEADER.match(lines.text, lines.starts[first]):
+        first -= 1
+    while first > 0 and lines.text.startswith("@", lines.starts[first - 1]):
+        first -= 1
+    while last < len(lines.starts) and not _HEADER.match(lines.text, lines.starts[last]):
+        last += 1
+    if last - first > MAX_WINDOW_LINES:
+        return None
+    return Span(start=lines.starts[first], end=lines.full(last - 1).end)

@@ -80,7 +80,7 @@ class View:
 
     snapshot: Snapshot
     tree: SyntaxTree
-    """Of the same snapshot."""
+    """Of the same snapshot; of a long one that is broken, only what is around the selection."""
     selection: Span
     """Empty for a cursor. Exactly what the editor sent."""
     diagnostics: tuple[Diagnostic, ...] = ()

@@ -44,6 +44,7 @@ class ActionSet:
             is_automatic: Nobody opened a menu: the editor asks at each move of the cursor.
             hidden: Names of actions that the user does not want to see.
         """
+        view = _focus(view)
         wanted = (ActionKind.QUICK_FIX,) if is_automatic else ()
         return [
             offer
@@ -56,7 +57,7 @@ class ActionSet:
     def find_offer(self, view: View, key: str) -> Offer | None:
         """The offer of that key, if it still fits: the text may have changed since the menu was shown."""
         action = self._actions.get(key.split("\n")[0])
-        offers = action.offer(view) if action else []
+        offers = action.offer(_focus(view)) if action else []
         return next((offer for offer in offers if offer.key == key), None)
 
     def prepare(
@@ -70,7 +71,7 @@ class ActionSet:
         model: str = "",
     ) -> Plan | Refused:
         """What to ask for an offer that was made for this view; see `Action.prepare`."""
-        plan = self._actions[offer.action].prepare(offer, view, tokens_budget, count_tokens)
+        plan = self._actions[offer.action].prepare(offer, _focus(view), tokens_budget, count_tokens)
         if isinstance(plan, Refused):
             return plan
         request = replace(plan.request, sampling=sampling or Sampling(), model=model)
@@ -87,6 +88,11 @@ class ActionSet:
         """
         plan = replace(plan, was_cut=was_cut) if was_cut else plan
         return self._actions[plan.offer.action].finish(plan, reply, current)
+
+
+def _focus(view: View) -> View:
+    tree = view.tree.whole.focused(view.selection)
+    return view if tree is view.tree else replace(view, tree=tree)
 
 
 def _is_among(kind: str, wanted: Sequence[str]) -> bool:
