@@ -1,28 +1,16 @@
-"""Settings: what they are, what they may be, and where each value came from.
+"""Settings: what there are and what they may be. Knows no file; `assistant.settings` reads them.
 
-The text under each field is its help, in `assistant config show` and in the documentation. Values come
-from, later ones winning: the defaults here, the user's file, a project's file (harmless keys alone),
-environment variables. Flags are applied by the commands themselves. Knows no command line and no model.
+The text under each field is its help, in `assistant config show` and in the documentation.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, cast
 
-from assistant import limits, paths
+from assistant import limits
 from assistant.errors import ConfigError
-
-PROJECT_FILE = ".assistant.toml"
-PROJECT_SECTIONS = frozenset({"sampling"})
-"""A project's file comes with somebody's repository: it must not name a URL, a model or a program."""
-NOT_SETTINGS = frozenset({"ASSISTANT_HOME", "ASSISTANT_GENERATOR_TOKEN"})
-"""Environment variables that start like a setting and are none."""
 
 DEVICES = ("auto", "cpu", "cuda")
 QUANTIZATIONS = ("auto", "none", "nf4", "int8", "int4")
@@ -54,7 +42,7 @@ class EngineSettings:
     threads: int = 0
     """CPU threads to decode with; 0 is one less than the cores this process may use."""
     slots: int = 0
-    """Sequences decoded at once; 0 is 8 on a CPU and what fits, up to 8, on a GPU."""
+    """Sequences decoded at once; 0 is as many as there is memory for, 8 at most."""
     context_tokens: int = 0
     """Prompt and answer together; 0 is the model's own limit, 8192 at most."""
     prefill_chunk: int = 0
@@ -128,14 +116,6 @@ class Config:
     chat: ChatSettings = field(default_factory=ChatSettings)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """A configuration, and for each `section.key` the place its value came from."""
-
-    config: Config
-    origins: Mapping[str, str]
-
-
 Check = Callable[[Any], str]
 """Returns what is wrong with a value, or the empty string."""
 
@@ -199,54 +179,6 @@ def get_setting(config: Config, name: str) -> str | int | float:
     return getattr(getattr(config, section), key)
 
 
-def variable_name(name: str) -> str:
-    """The environment variable of a `section.key`: `ASSISTANT_SECTION_KEY`."""
-    return "ASSISTANT_" + name.replace(".", "_").upper()
-
-
-def read_settings(*, project_from: Path | None = None) -> Settings:
-    """Read every source of settings.
-
-    Args:
-        project_from: Look for a project's file in this directory and those above it; None for no project.
-
-    Raises:
-        ConfigError: A file, key or value cannot be used; the message names it and its place.
-    """
-    config = Config()
-    origins = dict.fromkeys(setting_names(), "default")
-    layers: list[Iterator[tuple[str, Any, str]]] = [_file_values(paths.config_file())]
-    project = find_project_file(project_from) if project_from is not None else None
-    if project is not None:
-        layers.append(_project_values(project))
-    layers.append(_environment_values(os.environ))
-    for layer in layers:
-        for name, value, place in layer:
-            config = with_value(config, name, value, place)
-            origins[name] = place
-    return Settings(config=config, origins=origins)
-
-
-def read_config(*, project_from: Path | None = None) -> Config:
-    """Read every source of settings and forget where each value came from.
-
-    Raises:
-        ConfigError: As `read_settings`.
-    """
-    return read_settings(project_from=project_from).config
-
-
-def find_project_file(start: Path) -> Path | None:
-    """Return the nearest project file at or above a directory, the home directory and above left out."""
-    home = Path.home()
-    for directory in [start, *start.parents]:
-        if directory == home:
-            return None
-        if (directory / PROJECT_FILE).is_file():
-            return directory / PROJECT_FILE
-    return None
-
-
 def with_value(config: Config, name: str, value: Any, place: str) -> Config:
     """Return a configuration with one `section.key` changed.
 
@@ -288,64 +220,8 @@ def _check_name(name: str, place: str) -> None:
     names = setting_names()
     if name in names:
         return
+    import difflib  # late: only a mistake needs it
+
     nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {nearest[0]}?" if nearest else "see `assistant config show`"
     raise ConfigError(f"{place + ': ' if place else ''}there is no setting {name}", hint=hint)
-
-
-def _file_values(path: Path) -> Iterator[tuple[str, Any, str]]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not TOML: {error}") from error
-    for section, content in document.items():
-        if not isinstance(content, dict):
-            place = f"{path}:{_line_of(text, '', section)}"
-            raise ConfigError(
-                f"{place}: {section} = … stands outside a section", hint="put it under [section]"
-            )
-        for key, value in cast("dict[str, Any]", content).items():
-            yield f"{section}.{key}", value, f"{path}:{_line_of(text, section, key)}"
-
-
-def _project_values(path: Path) -> Iterator[tuple[str, Any, str]]:
-    for name, value, place in _file_values(path):
-        section = name.split(".")[0]
-        if section not in PROJECT_SECTIONS and name in setting_names():
-            raise ConfigError(
-                f"{place}: a project may not set {name}", hint=f"put it into {paths.config_file()}"
-            )
-        yield name, value, place
-
-
-def _environment_values(environment: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    known = {variable_name(name): name for name in setting_names()}
-    for variable, text in environment.items():
-        if not variable.startswith("ASSISTANT_") or variable in NOT_SETTINGS:
-            continue
-        name = known.get(variable)
-        if name is None:
-            nearest = difflib.get_close_matches(variable, known, n=1, cutoff=0.5)
-            hint = f"did you mean {nearest[0]}?" if nearest else "see `assistant config show`"
-            raise ConfigError(f"{variable} is no setting", hint=hint)
-        yield name, parse_text_value(name, text, variable), variable
-
-
-def _line_of(text: str, section: str, key: str) -> int:
-    """Find the line that sets a key. tomllib keeps no positions, and an error should name one."""
-    current = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if stripped.startswith("["):
-            current = stripped.strip("[] \t").split("]")[0].strip()
-            if current == f"{section}.{key}":
-                return number
-        elif current == section and stripped.split("=")[0].strip().strip("\"'") == key:
-            return number
-    return 1

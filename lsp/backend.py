@@ -68,7 +68,7 @@ class ConfiguredBackend:
             AssistantError: As the protocol says.
         """
         from assistant.client import create_generator  # late: the handshake needs neither
-        from assistant.config import read_config
+        from assistant.settings import read_config
 
         config = read_config(project_from=path.parent if path is not None else None)
         generator = create_generator(config)

@@ -168,7 +168,7 @@ def ask(**flags: Unpack[Flags]) -> int:
     from assistant.commands.output import Output
     from assistant.commands.saving import check_target
     from assistant.commands.terminal import find_screen
-    from assistant.config import read_config
+    from assistant.settings import read_config
 
     form = _choose_form(flags)
     color = ColorChoice(flags["color"])

@@ -15,9 +15,10 @@ from assistant import paths
 from assistant.commands.help import ExampleGroup
 from assistant.commands.messages import Messages
 from assistant.commands.output import Output
+from assistant.settings import read_settings
 
 if TYPE_CHECKING:
-    from assistant.config import Settings
+    from assistant.settings import Settings
 
 EXAMPLES = (
     "assistant config show --origin",
@@ -114,7 +115,7 @@ def check() -> None:
 
 
 def _read_settings() -> Settings:
-    return settings_module.read_settings(project_from=_find_directory())
+    return read_settings(project_from=_find_directory())
 
 
 def _find_directory() -> Path | None:

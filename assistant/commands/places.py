@@ -13,8 +13,8 @@ from pathlib import Path
 
 from assistant import __version__, paths
 from assistant.commands.findings import Finding, Level, render_bytes
-from assistant.config import read_settings
 from assistant.errors import AssistantError, ConfigError
+from assistant.settings import read_settings
 
 SCARCE_BYTES = 2 * 2**30
 """A small model, its conversion and some room; a 7B model needs fifteen of it."""

@@ -38,7 +38,7 @@ def serve(tcp: str | None, *, allow_remote: bool) -> int:
     from assistant import paths
     from assistant.client.calls import find_health
     from assistant.client.stopping import find_server_pid
-    from assistant.config import read_config
+    from assistant.settings import read_config
 
     config = read_config()
     if find_health() is not None:
@@ -68,7 +68,7 @@ def status(*, as_json: bool) -> None:
     from assistant.client.calls import fetch_status, find_health
     from assistant.client.stopping import find_server_pid
     from assistant.commands.output import Output
-    from assistant.config import read_config
+    from assistant.settings import read_config
 
     url = read_config().generator.url
     if url:

@@ -8,8 +8,9 @@ from pathlib import Path
 from assistant import paths
 from assistant.commands.findings import Finding, Level, render_bytes
 from assistant.commands.terminal import visible_text
-from assistant.config import Config, read_config
+from assistant.config import Config
 from assistant.errors import AssistantError, ConfigError
+from assistant.settings import read_config
 
 TAIL_BYTES = 4096
 TAIL_LINES = 5

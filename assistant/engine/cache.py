@@ -36,6 +36,11 @@ class SlotCache:
         """What is set aside."""
         return sum(buffer.nbytes for buffer in [*self._keys, *self._values])
 
+    @staticmethod
+    def slot_bytes(*, layers: int, heads: int, tokens: int, head_dim: int, dtype: torch.dtype) -> int:
+        """Return what one slot takes."""
+        return 2 * layers * heads * tokens * head_dim * dtype.itemsize
+
     def extend(self, layer: int, slot: int, start: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Write keys and values at `start` and return all from position 0 to their end.
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from assistant.config import EngineSettings
-from assistant.errors import ConfigError
+from assistant.errors import ConfigError, OutOfMemoryError
 
 BF16_CAPABILITY = 8
 CPU_ONLY = ("int4", "int8")
+MOST_SLOTS = 8
+CACHE_SHARE = {"cpu": 0.5, "cuda": 0.8}
+"""Of the free memory, how much the cache may take; the rest is for what a step needs, and for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,7 @@ class Placement:
     """Of activations, of the cache, and of weights that are not quantised."""
     quantization: str
     slots: int
+    """0 for as many as there is memory for; see `fit_slots`."""
     prefill_chunk: int
     decode_threads: int
     prefill_threads: int
@@ -57,11 +62,40 @@ def choose_placement(settings: EngineSettings, *, usable_cores: int) -> Placemen
         device=device,
         dtype=dtype,
         quantization=quantization,
-        slots=settings.slots or 8,
+        slots=settings.slots,
         prefill_chunk=settings.prefill_chunk or (64 if on_cpu else 256),
         decode_threads=settings.threads or max(1, usable_cores - 1),
         prefill_threads=max(settings.threads, usable_cores),
     )
+
+
+def fit_slots(placement: Placement, slot_bytes: int) -> int:
+    """Return how many slots of the cache there is memory for, the weights being loaded.
+
+    Args:
+        placement: With the number of slots that the user asked for, if any.
+        slot_bytes: Keys and values of one slot.
+
+    Raises:
+        OutOfMemoryError: There is not even room for one.
+    """
+    if placement.slots:
+        return placement.slots
+    room = int(_free_bytes(placement.device) * CACHE_SHARE[placement.device.type])
+    fitting = room // slot_bytes
+    if not fitting:
+        raise OutOfMemoryError(
+            f"one sequence's cache needs {slot_bytes / 2**30:.1f} GiB,"
+            f" and {room / 2**30:.1f} GiB are free for it",
+            hint="lower engine.context_tokens, or use a smaller model",
+        )
+    return min(fitting, MOST_SLOTS)
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
 
 
 def _choose_device(wanted: str) -> torch.device:

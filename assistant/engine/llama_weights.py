@@ -16,7 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from assistant.engine.cache import SlotCache
-from assistant.engine.device import Placement
+from assistant.engine.device import Placement, fit_slots
 from assistant.engine.interface import LoadProgress
 from assistant.engine.linear import PlainLinear, build_linear
 from assistant.engine.llama import LlamaLayer, LlamaNetwork, LlamaShape, LlamaWeights
@@ -83,8 +83,14 @@ def load_llama(
         rope_inverse_frequencies=frequencies.to(device),
         rope_scale=rope_scale,
     )
+    slots = fit_slots(
+        placement,
+        SlotCache.slot_bytes(
+            layers=shape.layers, heads=shape.kv_heads, tokens=context, head_dim=size, dtype=dtype
+        ),
+    )
     cache = SlotCache(
-        layers=shape.layers, slots=placement.slots, heads=shape.kv_heads, tokens=context,
+        layers=shape.layers, slots=slots, heads=shape.kv_heads, tokens=context,
         head_dim=size, dtype=dtype, device=device,
     )  # fmt: skip
     return LlamaNetwork(shape, weights, cache, kind)

@@ -15,7 +15,7 @@ import torch
 import transformers
 from torch import Tensor
 
-from assistant.engine.device import Placement
+from assistant.engine.device import MOST_SLOTS, Placement
 from assistant.engine.interface import LoadProgress
 from assistant.errors import ModelError
 
@@ -116,4 +116,4 @@ def load_other(
         ) from error
     if quantization == "none":
         model = model.to(placement.device)
-    return OtherNetwork(model.eval(), placement.slots, placement.device, quantization)
+    return OtherNetwork(model.eval(), placement.slots or MOST_SLOTS, placement.device, quantization)

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from assistant.config import read_config
 from assistant.errors import AssistantError
 from assistant.server.run import serve
+from assistant.settings import read_config
 
 
 def main(arguments: list[str] | None = None) -> int:

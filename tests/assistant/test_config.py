@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from assistant import config, paths
-from assistant.config import Config, read_config, read_settings
+from assistant.config import Config
 from assistant.errors import ConfigError
+from assistant.settings import find_project_file, read_config, read_settings, variable_name
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +195,7 @@ def test_the_home_directory_is_no_project(project: Path, monkeypatch: pytest.Mon
     below = project / "below"
     below.mkdir()
     monkeypatch.setenv("HOME", str(project))
-    assert config.find_project_file(below) is None
+    assert find_project_file(below) is None
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_a_variable_wins_over_the_files(file: Path, project: Path, monkeypatch: 
 def test_every_setting_has_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in config.setting_names():
         default = config.get_setting(Config(), name)
-        monkeypatch.setenv(config.variable_name(name), str(default))
+        monkeypatch.setenv(variable_name(name), str(default))
     settings = read_settings()
     assert settings.config == Config()
     assert all(origin.startswith("ASSISTANT_") for origin in settings.origins.values())

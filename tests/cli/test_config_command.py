@@ -11,6 +11,7 @@ from assistant import config
 from assistant.cli import main
 from assistant.commands.setting_help import read_section_help, read_setting_help
 from assistant.config import Config
+from assistant.settings import read_config
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_what_is_shown_could_be_the_configuration(capfd: pytest.CaptureFixture[s
         section, key = name.split(".")
         assert tomllib.loads(shown)[section][key] == config.get_setting(Config(), name)
     file.write_text(shown, encoding="utf-8")
-    assert config.read_config() == Config()
+    assert read_config() == Config()
 
 
 def test_each_value_stands_under_its_help(capfd: pytest.CaptureFixture[str]) -> None:
@@ -123,9 +124,9 @@ def test_set_keeps_comments_order_and_other_keys(file: Path) -> None:
 def test_set_and_unset_work_in_every_notation_of_a_section(text: str, file: Path) -> None:
     file.write_text(text, encoding="utf-8")
     assert main(["config", "set", "sampling.top_p", "0.5"]) == 0
-    assert config.read_config().sampling.top_p == 0.5
+    assert read_config().sampling.top_p == 0.5
     assert main(["config", "unset", "sampling.top_p"]) == 0
-    assert config.read_config() == Config()
+    assert read_config() == Config()
 
 
 def test_a_text_that_looks_like_a_number_stays_text(file: Path) -> None:
@@ -172,7 +173,7 @@ def test_a_file_that_is_not_toml_is_left_alone(file: Path, capfd: pytest.Capture
 def test_a_wrong_key_in_the_file_can_be_mended_with_set(file: Path) -> None:
     file.write_text("[sampling]\ntemperature = 9\n", encoding="utf-8")
     assert main(["config", "set", "sampling.temperature", "1"]) == 0
-    assert config.read_config().sampling.temperature == 1.0
+    assert read_config().sampling.temperature == 1.0
 
 
 def test_unsetting_what_is_not_set_is_no_error(file: Path) -> None:
