@@ -104,11 +104,15 @@ def is_prose(text: str) -> bool:
         return False
     if _CODE_MARKS.search(text) or text.lstrip().startswith("#"):
         return False
-    return not parses(text)
+    return not _is_program(text)
 
 
 def _asks(words: str) -> bool:
     return len(_WORD.findall(words)) >= 2 or _is_wordless_script(words)
+
+
+def _is_program(text: str) -> bool:
+    return parses(text) and not _is_wordless_script(text)
 
 
 def _is_wordless_script(text: str) -> bool:
@@ -144,7 +148,7 @@ def _find_trailing_todo(tree: SyntaxTree, content: Span) -> Wish | None:
 
 def _read_comment(text: str, span: Span) -> Wish | None:
     rows = [row.strip().lstrip("#").removeprefix(":").strip() for row in text.splitlines()]
-    if parses("\n".join(rows)):
+    if _is_program("\n".join(rows)):
         return None  # code that somebody took out
     is_todo = _TODO.match(text) is not None
     words = _join_words(_MARK.sub("", row, count=1) if _MARK.match(row) else row for row in rows)

@@ -167,19 +167,26 @@ def _read_layout(code: str) -> dict[int, _Place]:
 def _place_comments(lines: list[str], places: dict[int, _Place]) -> None:
     """A comment belongs to the statement after it where both are indented alike, else to one before it."""
     statements = {number: place for number, place in places.items() if not place.is_continued}
+    followed_by: dict[int, _Place] = {}
     following: _Place | None = None
     for number in reversed(range(len(lines))):
         if number in statements:
             following = statements[number]
+        if number not in places and following is not None:
+            followed_by[number] = following
+    latest: dict[int, int] = {}  # the last line so far of each width of indentation
+    for number, line in enumerate(lines):
+        if number in statements:
+            latest[len(statements[number].old_indent)] = number
         if number in places:
             continue
-        indent = leading_space(lines[number])
-        if following is not None and len(indent) == len(following.old_indent):
-            places[number] = following
-            continue
-        above = [statements[each] for each in statements if each < number]
-        fitting = [place for place in above if len(place.old_indent) <= len(indent)]
-        places[number] = fitting[-1] if fitting else following or _Place(depth=0, old_indent="")
+        width = len(leading_space(line))
+        below = followed_by.get(number)
+        above = max((at for indent, at in latest.items() if indent <= width), default=None)
+        if below is not None and (len(below.old_indent) == width or above is None):
+            places[number] = below
+        else:
+            places[number] = statements[above] if above is not None else _Place(depth=0, old_indent="")
 
 
 def _statement_lines(code: str) -> list[tuple[int, int]]:
