@@ -95,7 +95,7 @@ def explain_failure(source: PypiSource, text: str) -> AssistantError:
     if "No matching distribution" in text:
         return DownloadError(
             f"the package index has no wheel of {name} for this Python",
-            hint="check the name and the version, and which index pip uses: `pip config list`",
+            hint=f"`pip config list` says which index pip uses; or {_by_hand(source)}",
         )
     lines = [line for line in clean_text(text).splitlines() if line.strip()]
     return DownloadError(

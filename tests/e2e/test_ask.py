@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import socket
 import stat
 import subprocess
@@ -147,11 +146,12 @@ def test_no_prompt_answer_or_token_is_ever_logged(home: Home) -> None:
 
 def test_a_first_question_without_a_network_says_what_to_do(tmp_path_factory: pytest.TempPathFactory) -> None:
     empty = Home(tmp_path_factory.mktemp("as"))
+    closed = "http://127.0.0.1:9/simple"  # nothing listens on the discard port
     nowhere = {
-        "PIP_NO_INDEX": "1",
+        "PIP_INDEX_URL": closed,
+        "PIP_EXTRA_INDEX_URL": closed,
         "PIP_FIND_LINKS": "",
-        "PIP_EXTRA_INDEX_URL": "",
-        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_RETRIES": "1",
     }
     done = empty.run("ask", TASK, env=nowhere)
     assert done.returncode == 3
