@@ -90,8 +90,9 @@ def swap_expression(tree: SyntaxTree, region: Region, answer: Answer) -> str | U
     tail = lines.text[region.span.end : max(whole.end, region.span.end)].strip()
     if lead and code.startswith(lead) and code.endswith(tail):
         code = code[len(lead) : len(code) - len(tail)].strip()
-    found = SyntaxTree(Lines(code)).root.named_children
+    found = [each for each in SyntaxTree(Lines(code)).root.named_children if each.type != "comment"]
     is_one = len(found) == 1 and found[0].type == "expression_statement" and found[0].named_child_count == 1
+    code = code[found[0].start_byte : found[0].end_byte] if is_one else code
     if not is_one or not parses(f"({code})") or "\n" in code:
         return Useless(reason="is no expression on one line, which is what was selected", code=answer.code)
     return code

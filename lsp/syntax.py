@@ -23,7 +23,7 @@ MAX_CHARS = 4 * 1024 * 1024
 """A larger document gets an empty tree: the first parse would hold up the editor for seconds."""
 
 LONG_LINES = 1000
-"""A shorter document is read as a whole, whatever is wrong with it."""
+"""A shorter document is read as a whole first, whatever is wrong with it."""
 MAX_WINDOW_LINES = 1500
 _HEADER = re.compile(r"(?:async[ \t]+def|def|class)\b|@")
 _WORD = re.compile(r"[^\W\x00-\x7f]")
@@ -79,8 +79,12 @@ class SyntaxTree:
         return self._parsed.root_node
 
     def focused(self, span: Span) -> SyntaxTree:
-        """Return a tree of what is around a place, which may be the whole one."""
-        if len(self.lines.starts) < LONG_LINES or not (self._is_suspect and self._parsed is None):
+        """Return the tree of what is around a place where the document has errors, else the whole one.
+
+        What is wrong in one function of the top level then says nothing of the others.
+        """
+        is_long = len(self.lines.starts) >= LONG_LINES
+        if not (is_long and self._is_suspect and self._parsed is None) and not self.root.has_error:
             return self
         window = _find_window(self.lines, span)
         if window is None:
