@@ -8,6 +8,7 @@ from lsp.edits import TextEdit
 from lsp.extraction import Answer, Useless
 from lsp.grafting import find_answered, find_inner_indent
 from lsp.outline import Definition, is_string_statement
+from lsp.parsing import parses
 from lsp.positions import Span
 from lsp.style import find_style, set_breaks, shared_indent
 
@@ -77,9 +78,9 @@ def render_docstring(literal: str, indent: str) -> str:
     text = f"\n{indent}".join(lines).replace(f"\n{indent}\n", "\n\n")
     text = "\n".join(line if line.strip() else "" for line in text.split("\n"))
     closes_badly = text.endswith(("\\", quotes[0]))
-    if len(quotes) == 1:
-        return f"{prefix}{quotes}{text}{quotes}"
-    return f"{prefix}{quotes}{text}" + (f"\n{indent}" if len(lines) > 1 or closes_badly else "") + quotes
+    is_broken = len(quotes) == 3 and (len(lines) > 1 or closes_badly)
+    rendered = f"{prefix}{quotes}{text}" + (f"\n{indent}" if is_broken else "") + quotes
+    return rendered if parses(rendered) else ""
 
 
 def _strip_end(line: str) -> str:

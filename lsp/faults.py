@@ -42,9 +42,9 @@ def find_chunk(lines: Lines, line: int) -> Span:
 
 def find_syntax_fault(tree: SyntaxTree, line: int) -> tuple[Span, str] | None:
     """Return the syntax error of the piece of code that a line is in: its line, and what Python says."""
-    if not tree.root.has_error:
-        return None
     lines = tree.lines
+    if not tree.root.has_error and not _is_of_python_2(tree, lines.content(line)):
+        return None
     chunk = find_chunk(lines, line)
     first = lines.line_at(chunk.start)
     if lines.line_at(chunk.end) - first > MAX_CHUNK_LINES:
@@ -55,6 +55,17 @@ def find_syntax_fault(tree: SyntaxTree, line: int) -> tuple[Span, str] | None:
         return None
     number = min(first + max(fault.line - 1, 0), lines.line_at(chunk.end))
     return lines.content(number), fault.message
+
+
+def _is_of_python_2(tree: SyntaxTree, content: Span) -> bool:
+    """Whether a line is a statement that the grammar still takes and Python does not."""
+    start = content.start + len(leading_space(content.cut(tree.lines.text)))
+    node = tree.root.descendant_for_byte_range(start, start + 1)
+    while node is not None and node.start_byte == start:
+        if node.type in ("print_statement", "exec_statement"):
+            return True
+        node = node.parent
+    return False
 
 
 def _find_header(lines: Lines, line: int) -> int | None:

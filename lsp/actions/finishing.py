@@ -29,7 +29,9 @@ def refuse(plan: Plan, fault: str, code: str = "", *, can_retry: bool = True) ->
 
 def read_answer(plan: Plan, reply: str) -> Answer | Refused:
     """Take the code out of a reply, or refuse it."""
-    shown = plan.request.turns[-1].input
+    shown = plan.request.turns[-1].input.strip()
+    if not reply.strip().startswith(f"{shown}\n"):
+        shown = ""  # not a repetition of whole lines: `x = (` is not what `x = ()` begins with
     answer = extract_answer(reply, shown, is_cut=plan.was_cut)
     if isinstance(answer, Useless) and not answer.code and shown:
         answer = extract_answer(reply, "", is_cut=plan.was_cut)  # a mere repetition is told as what it is
