@@ -54,7 +54,7 @@ def ask_json(home: Home, *flags: str) -> dict[str, Any]:
 
 def test_a_running_answer_ends_on_the_old_model_and_the_next_comes_from_the_new(swapping: Home) -> None:
     assert ask_json(swapping)["model"] == MODEL
-    running = swapping.start("ask", "Write a very long program", "--json", "--max-tokens", "700", "--full")
+    running = swapping.start("ask", "Write a long story about a parser", "--json", "--max-tokens", "900")
     wait_until(lambda: status(swapping)["active_sequences"] == 1)
     assert swapping.run("models", "use", SECOND).returncode == 0
     wait_until(lambda: status(swapping)["model"] == SECOND)
