@@ -34,7 +34,7 @@ def test_self_gets_none() -> None:
 
 def test_a_class_gets_the_hints_of_its_methods() -> None:
     view = view_of("class A‸:\n    def f(self, x): return x\n\n    def g(self): return 1\n")
-    reply = "class A:\n    def f(self, x: int) -> int:\n        return x\n    def g(self) -> int:\n        return 1\n"
+    reply = "class A:\n    def f(self, x: int) -> int: return x\n    def g(self) -> int: return 1\n"
     assert after(view, "hints", reply) == (
         "class A:\n    def f(self, x: int) -> int: return x\n\n    def g(self) -> int: return 1\n"
     )
