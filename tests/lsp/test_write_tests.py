@@ -34,7 +34,8 @@ def test_what_is_no_test_is_left_away() -> None:
     )
     assert after(view_of(AREA), "tests", reply) == (
         "from shapes import area\nimport pytest\n\n\nSIDES = [(2, 3)]\n\n\n"
-        "@pytest.fixture\ndef sides():\n    return SIDES\n\n\ndef test_area(sides):\n    assert area(*sides[0]) == 6\n"
+        "@pytest.fixture\ndef sides():\n    return SIDES\n\n\n"
+        "def test_area(sides):\n    assert area(*sides[0]) == 6\n"
     )
 
 
