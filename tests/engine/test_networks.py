@@ -204,3 +204,19 @@ def test_quantised_logits_stay_near(
     exact = load(directory, placement(dtype=torch.bfloat16)).prefill(0, 0, IDS)
     rounded = load(directory, placement(quantization, torch.bfloat16)).prefill(0, 0, IDS)
     assert float((rounded - exact).norm() / exact.norm()) < tolerance
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize(("quantization", "tolerance"), [("none", 0.05), ("nf4", 0.5)])
+@pytest.mark.parametrize("family", ["llama", "qwen 2"])
+def test_a_gpu_computes_what_the_processor_computes(
+    family: str, quantization: str, tolerance: float, save_random_model: SaveModel
+) -> None:
+    directory = save_random_model(*{**FAMILIES, **OTHERS}[family])
+    how = choose_placement(EngineSettings(device="cuda", quantization=quantization, slots=4), usable_cores=2)
+    network = load(directory, how)
+    expected = reference_logits(directory, IDS)
+    network.prefill(2, 0, IDS[:9])
+    logits = network.decode_step([2], [9], [IDS[9:12]]).cpu()
+    assert float((logits - expected[9:12]).norm() / expected[9:12].norm()) < tolerance
