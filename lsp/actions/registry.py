@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from assistant.requests import Sampling
 from lsp.actions.interface import Action, ActionKind, CountTokens, Offer, Outcome, Plan, Refused, View
 from lsp.mirror import Current
+
+_CELL_MAGIC = re.compile(r"\s*%%(\w+)")
+_PYTHON_MAGICS = frozenset({"time", "timeit", "capture", "prun", "python", "python3"})
 
 
 class ActionSet:
@@ -44,6 +48,8 @@ class ActionSet:
             is_automatic: Nobody opened a menu: the editor asks at each move of the cursor.
             hidden: Names of actions that the user does not want to see.
         """
+        if _is_foreign(view):
+            return []
         view = _focus(view)
         wanted = (ActionKind.QUICK_FIX,) if is_automatic else ()
         return [
@@ -71,7 +77,11 @@ class ActionSet:
         model: str = "",
     ) -> Plan | Refused:
         """What to ask for an offer that was made for this view; see `Action.prepare`."""
-        plan = self._actions[offer.action].prepare(offer, _focus(view), tokens_budget, count_tokens)
+        view = _focus(view)
+        found = self.find_offer(view, offer.key)
+        if found is None:
+            return Refused(reason=f"{offer.title}: this does not fit what stands there now.")
+        plan = self._actions[offer.action].prepare(found, view, tokens_budget, count_tokens)
         if isinstance(plan, Refused):
             return plan
         request = replace(plan.request, sampling=sampling or Sampling(), model=model)
@@ -93,6 +103,12 @@ class ActionSet:
 def _focus(view: View) -> View:
     tree = view.tree.whole.focused(view.selection)
     return view if tree is view.tree else replace(view, tree=tree)
+
+
+def _is_foreign(view: View) -> bool:
+    """Whether a notebook's cell holds another language."""
+    magic = _CELL_MAGIC.match(view.text) if view.tree.is_cell else None
+    return magic is not None and magic[1] not in _PYTHON_MAGICS
 
 
 def _is_among(kind: str, wanted: Sequence[str]) -> bool:

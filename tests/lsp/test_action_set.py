@@ -158,6 +158,19 @@ def test_a_cell_knows_its_earlier_cells() -> None:
     )
 
 
+@pytest.mark.parametrize(("first", "is_python"), [("%%time", True), ("%%bash", False), ("%time", True)])
+def test_a_cell_in_another_language_is_left_alone(first: str, is_python: bool) -> None:
+    view = view_of(f"{first}\ndef f(x):\n    return x‸\n", path=None, is_cell=True)
+    assert bool(build_actions().offer(view)) is is_python
+
+
+def test_an_offer_that_does_not_fit_any_more_asks_nothing() -> None:
+    offer = offer_of(view_of(FUNCTION), "optimize")
+    plan = build_actions().prepare(offer, view_of("x = 1‸\n"), ROOMY, len)
+    assert isinstance(plan, Refused)
+    assert plan.reason == "Optimize `add`: this does not fit what stands there now."
+
+
 def test_an_edit_leaves_the_rest_of_the_document_alone() -> None:
     view = view_of("a\t=1 \r\n\x0c\ndef add(a, b):\r\n    pass‸\r\nb = '\u2028'\r")
     outcome = finish(view, "implement", "def add(a, b):\n    return a + b\n")
