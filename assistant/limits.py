@@ -9,4 +9,3 @@ MAX_STOP_CHARS = 64
 MAX_TURNS = 512
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """A request larger than this is refused before it is read to its end."""
-MAX_JSON_DEPTH = 32

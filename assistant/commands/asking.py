@@ -89,7 +89,9 @@ def run_ask(options: AskOptions, generator: TextGenerator, streams: Streams) -> 
         StorageError: Standard output cannot be written.
         BrokenPipeError: Nobody reads standard output any more.
     """
-    request = build_task_request(options.task, options.input, sampling=options.sampling, model=options.model)
+    # A file's last line end is no part of what it says, and would be a blank line in the prompt.
+    shown = options.input.rstrip("\n")
+    request = build_task_request(options.task, shown, sampling=options.sampling, model=options.model)
     view = _choose_view(options, request, streams)
     interrupts = Interrupts()
     answer = _stream_answer(request, generator, view, interrupts, streams.messages, options.timeout_s)

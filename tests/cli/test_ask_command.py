@@ -150,7 +150,7 @@ def test_a_wrong_setting_is_told_before_anything_is_asked(ask: Program, home: Pa
 
 def test_a_pipe_is_the_input(ask: Program) -> None:
     done = echoing(ask).run("ask", "x", fed="grüße\r\n".encode())
-    assert done.stdout == "text = 'grüße\\n'\n"
+    assert done.stdout == "text = 'grüße'\n"
 
 
 def test_the_task_can_be_piped(ask: Program) -> None:
