@@ -56,20 +56,22 @@ def is_test_file(path: Path) -> bool:
     return path.stem.startswith("test_") or path.stem.endswith("_test") or path.stem == "conftest"
 
 
-def read_tests(answer: Answer, name: str, module: str) -> AnsweredTests | Useless:
+def read_tests(answer: Answer, tested: str, name: str, module: str) -> AnsweredTests | Useless:
     """Take the tests out of an answer.
 
     The function under test, which models like to repeat, is left away, and so is what would run at import.
+    Assertions in no function become one.
 
     Args:
         answer: What the model wrote.
-        name: What is tested.
+        tested: The function that is tested.
+        name: What is imported: the function, or its class.
         module: Where it is imported from, whatever the answer says of that.
     """
     tree = parse_module(answer.code)
     assert not isinstance(tree, Fault)
     rows = answer.code.split("\n")
-    imports, parts = [f"from {module} import {name}"], list[tuple[str, str]]()
+    imports, parts, checks = [f"from {module} import {name}"], list[tuple[str, str]](), list[str]()
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
             imports += _render_imports(statement, name)
@@ -77,6 +79,11 @@ def read_tests(answer: Answer, name: str, module: str) -> AnsweredTests | Useles
             parts += [(statement.name, read_statement(statement, rows))] if statement.name != name else []
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             parts.append(("", read_statement(statement, rows)))
+        elif isinstance(statement, ast.Assert):
+            checks.append(read_statement(statement, rows))
+    if checks:
+        body = restyle("\n".join(checks), indent="    ", unit="    ")
+        parts.append((f"test_{tested}", f"def test_{tested}():\n{body}"))
     if not any(each.startswith(("test", "Test")) for each, _ in parts):
         return Useless(reason="has no tests", code=answer.code)
     if "pytest" in find_free_names("\n".join(code for _, code in parts)):

@@ -32,7 +32,8 @@ class AddDocstring:
         """See `Action.prepare`."""
         definition = find_target(view, offer)
         question = Question(
-            task=f"Add a docstring to the {definition.kind} `{definition.name}`. Change nothing else.",
+            task=f"Rewrite the {definition.kind} `{definition.name}` with a docstring in triple quotes as its"
+            " first statement. Change nothing else.",
             code=show_definition(definition),
             target=offer.target,
             owner=definition.owner,

@@ -16,6 +16,8 @@ from lsp.regions import Region, find_function_region, find_statements, trim
 MAX_OFFERS = 8
 """More problems on the same lines would drown the menu."""
 _MAX_TITLE_CHARS = 90
+_SHORT_LINES = 8
+"""In so few lines a problem is found without being told where."""
 
 
 class Fix:
@@ -50,12 +52,13 @@ class Fix:
         assert diagnostic is not None
         region = _find_region(view, diagnostic)
         definition = region.definition
+        code = show_region(view, region)
         row = view.lines.line_text(view.lines.line_at(diagnostic.span.start)).strip()
-        place = f"\nThe problem is on this line: {row}" if row else ""
+        place = f"\nThe problem is on this line: {row}" if row and code.count("\n") > _SHORT_LINES else ""
         what = f"{definition.kind} `{definition.name}`" if definition is not None else "code"
         question = Question(
             task=f"Fix this problem in the {what}: {diagnostic.message.strip()}{place}",
-            code=show_region(view, region),
+            code=code,
             target=region.span,
             owner=definition.owner if definition is not None else None,
             name=definition.name if definition is not None else "",

@@ -34,7 +34,8 @@ class AddTypeHints:
         """See `Action.prepare`."""
         definition = find_target(view, offer)
         question = Question(
-            task=f"Add type hints to the {definition.kind} `{definition.name}`. Change nothing else.",
+            task=f"Rewrite the {definition.kind} `{definition.name}` with type annotations, such as"
+            " `def f(x: int, y: str) -> bool:`. Change nothing else.",
             code=show_definition(definition),
             target=offer.target,
             owner=definition.owner,

@@ -19,6 +19,9 @@ from lsp.style import cut_code, find_style, leading_space
 from lsp.swapping import swap_statements
 
 
+_ORDERS = ("write ", "create ", "implement ", "define ", "escribe ", "crea ")
+
+
 class WriteCode:
     """Offered on words that ask for code."""
 
@@ -41,7 +44,7 @@ class WriteCode:
         wish = _find_wish(view)
         assert wish is not None
         around = _find_function(view, offer.target)
-        task, code = wish.words, ""
+        task, code = _render_task(wish), ""
         if around is not None:
             task += f"\n\nThis belongs into `{around.name}`: write only the lines that come next there."
             shown = Span(
@@ -57,7 +60,7 @@ class WriteCode:
         )
         plan = build_plan(offer, view, question, tokens_budget, count_tokens)
         if isinstance(plan, Refused) and code:
-            alone = Question(task=wish.words, code="", target=offer.target)
+            alone = Question(task=_render_task(wish), code="", target=offer.target)
             return build_plan(offer, view, alone, tokens_budget, count_tokens)
         return plan
 
@@ -98,6 +101,12 @@ def _find_wish(view: View) -> Wish | None:
     if sentence is None or (is_code is not None and is_code.type in ("comment", "string", "string_content")):
         return None
     return sentence if stands_alone(lines, sentence.span) else None
+
+
+def _render_task(wish: Wish) -> str:
+    """The words as an order: a comment often says only what comes next."""
+    is_order = wish.words.lower().startswith(_ORDERS)
+    return wish.words if is_order else f"Write Python code: {wish.words}"
 
 
 def _stays(wish: Wish) -> bool:

@@ -57,7 +57,8 @@ class WriteTests:
         if state.lines is None and view.workspace.exists(place.path):
             return Refused(reason=f"{offer.title}: {place.path} is there and cannot be read as text.")
         question = Question(
-            task=f"Write pytest tests for the {definition.kind} `{definition.name}`."
+            task=f"Write a test function named `test_{definition.name}` that calls the {definition.kind}"
+            f" `{definition.name}` and checks its results with `assert`."
             f" Begin with `from {place.module} import {_imported(definition)}`.",
             code=show_definition(definition),
             target=offer.target,
@@ -76,7 +77,7 @@ class WriteTests:
         if isinstance(answer, Refused):
             return answer
         place = find_test_place(view.path, view.workspace)
-        tests = read_tests(answer, _imported(definition), place.module)
+        tests = read_tests(answer, definition.name, _imported(definition), place.module)
         if isinstance(tests, Useless):
             return refuse_useless(plan, tests)
         state = view.workspace.read_file(place.path)

@@ -81,8 +81,13 @@ def test_a_comment_at_the_end_of_a_function_belongs_to_it() -> None:
 def test_the_words_are_the_task_and_what_they_name_is_the_input() -> None:
     view = view_of("import csv\n\ndef load(path):\n    return []\n\n# print all that load gives‸\n")
     turn = plan_of(view, "write").request.turns[0]
-    assert turn.text == "print all that load gives"
+    assert turn.text == "Write Python code: print all that load gives"
     assert turn.input == "import csv\n\ndef load(path): ..."
+
+
+def test_a_task_that_is_an_order_already_stays_as_it_is() -> None:
+    view = view_of("# Write a function that adds‸ two numbers\n")
+    assert plan_of(view, "write").request.turns[0].text == "Write a function that adds two numbers"
 
 
 def test_a_function_too_long_for_the_model_is_not_shown() -> None:

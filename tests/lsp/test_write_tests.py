@@ -39,6 +39,14 @@ def test_what_is_no_test_is_left_away() -> None:
     )
 
 
+def test_assertions_in_no_function_become_one() -> None:
+    reply = "def area(w, h):\n    return w * h\n\nassert area(1, 1) == 1\nassert area(\n    1, 2) == 2\n"
+    assert after(view_of(AREA), "tests", reply) == (
+        "from shapes import area\n\n\n"
+        "def test_area():\n    assert area(1, 1) == 1\n    assert area(\n        1, 2) == 2\n"
+    )
+
+
 def test_pytest_is_imported_where_it_is_used() -> None:
     reply = "def test_area():\n    with pytest.raises(TypeError):\n        area(1)\n"
     assert after(view_of(AREA), "tests", reply).startswith(
@@ -49,7 +57,8 @@ def test_pytest_is_imported_where_it_is_used() -> None:
 def test_a_method_is_tested_by_way_of_its_class() -> None:
     view = view_of("class Box:\n    def area(self):\n        return 1‸\n")
     assert plan_of(view, "tests").request.turns[0].text == (
-        "Write pytest tests for the method `area`. Begin with `from shapes import Box`."
+        "Write a test function named `test_area` that calls the method `area` and checks its results with"
+        " `assert`. Begin with `from shapes import Box`."
     )
     reply = "class TestBox:\n    def test_area(self):\n        assert Box().area() == 1\n"
     assert after(view, "tests", reply).startswith("from shapes import Box\n")
