@@ -18,7 +18,6 @@ from lsp.regions import is_cursor, probe, stands_alone, trim
 from lsp.style import cut_code, find_style, leading_space
 from lsp.swapping import swap_statements
 
-
 _ORDERS = ("write ", "create ", "implement ", "define ", "escribe ", "crea ")
 
 
