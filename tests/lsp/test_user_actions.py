@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -152,3 +153,12 @@ def test_ours_are_all_there() -> None:
         "tests",
         "explain",
     }
+
+
+def test_the_documentation_names_what_there_is() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "code-actions.md").read_text(encoding="utf-8")
+    table = text.split("## Actions of your own")[0]
+    assert tuple(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == build_actions().names
+    example = text.split("```toml\n")[1].split("```")[0]
+    assert [each.result for each in parse_user_actions(example, "").actions] == ["replace", "explain"]
+    assert parse_user_actions(example, "").complaints == ()
