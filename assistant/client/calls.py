@@ -28,6 +28,10 @@ class Health:
     version: str = ""
     message: str = ""
     hint: str = ""
+    stage: str = ""
+    """What is being done while it is loading."""
+    fraction: float | None = None
+    """How much of the stage is done, 0 to 1, where that is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,13 +77,15 @@ def find_health(*, timeout_s: float = HEALTH_TIMEOUT_S) -> Health | None:
         return None
     except GeneratorError:
         return Health(status="silent")
-    protocol = content.get("protocol")
+    protocol, fraction = content.get("protocol"), content.get("fraction")
     return Health(
         status=str(content.get("status") or ""),
         protocol=protocol if isinstance(protocol, int) else None,
         version=str(content.get("version") or ""),
         message=str(content.get("message") or ""),
         hint=str(content.get("hint") or ""),
+        stage=str(content.get("stage") or ""),
+        fraction=float(fraction) if isinstance(fraction, int | float) else None,
     )
 
 

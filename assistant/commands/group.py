@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,12 @@ def _entry(module: str, attribute: str, short_help: str) -> Entry:
 
 ENTRIES: Mapping[str, Entry] = {
     "ask": _entry("ask", "ask", "Write Python code for one task."),
+    "chat": Entry(
+        module="tui.command",
+        attribute="chat",
+        help="Open the chat in this terminal; `assistant` alone does the same.",
+    ),
+    "history": _entry("history", "history", "List, search, show, export and delete what was asked."),
     "models": _entry("models", "models", "List, fetch, choose and remove models."),
     "config": _entry("config", "config", "Show and change settings."),
     "doctor": _entry("doctor", "doctor", "Say what this machine can run and what is wrong."),
@@ -120,6 +127,8 @@ def run_group(arguments: list[str]) -> int:
     if COMPLETION_VARIABLE in os.environ:
         return complete_words(os.environ[COMPLETION_VARIABLE])
     group = build_group()
+    if _is_terminal() and (not arguments or arguments[0].partition("=")[0] == "--input-file"):
+        arguments = ["chat", *arguments]
     if not arguments:
         context = click.Context(group, info_name=PROGRAM, help_option_names=["-h", "--help"])
         click.echo(group.get_help(context), err=True)
@@ -130,6 +139,10 @@ def run_group(arguments: list[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     return result if isinstance(result, int) else 0
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def complete_words(instruction: str) -> int:
