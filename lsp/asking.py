@@ -100,6 +100,7 @@ class Asker:
             self.jobs.post(reporter.note_failure, error)
 
     def _run(self, errand: Errand, reporter: Reporter) -> None:
+        errand.job.check()  # it may have been superseded while it waited
         desk = self._open(errand, reporter)
         plan = self.actions.prepare(
             errand.offer, errand.view, desk.budget_tokens, desk.count_tokens, sampling=desk.sampling
@@ -126,6 +127,7 @@ class Asker:
     def _ask(self, errand: Errand, desk: Desk, plan: Plan, reporter: Reporter) -> Made:
         """Ask, and once more with what was wrong where the action wants that."""
         while True:
+            errand.job.check()
             answer = errand.job.read(desk.generator.stream(plan.request), self._watch(reporter))
             if answer.error is not None:
                 raise answer.error

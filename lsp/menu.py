@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, cast
@@ -79,6 +79,10 @@ class Menus:
     def find_view(self, choice: Choice) -> View | None:
         """What a chosen entry's menu was built for, if it is remembered."""
         return self._views.get(str(choice.get("menu")))
+
+    def views(self) -> Collection[View]:
+        """What the remembered menus were built for, oldest first."""
+        return self._views.values()
 
     def _entry(self, offer: Offer, number: str, view: View, params: types.CodeActionParams) -> Entry:
         origin = offer.diagnostic.origin if offer.diagnostic is not None else None

@@ -57,12 +57,15 @@ class JobProgress:
 
     def end(self, message: str) -> None:
         """Take it away, with a last word."""
-        if self._has_begun and not self._has_ended:
-            self._notify(types.WorkDoneProgressEnd(message=message))
+        if self._has_ended:
+            return
         self._has_ended = True
+        self._message = message
+        if self._has_begun:
+            self._notify(types.WorkDoneProgressEnd(message=message))
 
     def _open(self) -> None:
-        if self.token is None or self._has_ended:
+        if self.token is None:
             return
         if not self._is_created:
             self._begin()
@@ -72,13 +75,15 @@ class JobProgress:
         created.add_done_callback(self._begin_if_created)
 
     def _begin_if_created(self, created: Future[Any]) -> None:
-        if not created.cancelled() and created.exception() is None and not self._has_ended:
+        if not created.cancelled() and created.exception() is None:
             self._begin()
 
     def _begin(self) -> None:
         self._has_begun = True
         message = self._message or None
         self._notify(types.WorkDoneProgressBegin(title=self._title, message=message, cancellable=True))
+        if self._has_ended:  # an editor may turn a wheel from the creation on, until the end
+            self._notify(types.WorkDoneProgressEnd(message=message))
 
     def _notify(self, value: object) -> None:
         assert self.token is not None

@@ -49,6 +49,8 @@ class EditorProtocol(LanguageServerProtocol):
         """Told the exit code when the client asks for the end."""
         self.on_cancel: Callable[[Identifier], None] = lambda _: None
         """Told the id of each request that the client cancels, answered or not."""
+        self.on_dropped: Callable[[dict[str, Any]], None] = lambda _: None
+        """Told each message from the client that could not be understood."""
         self.on_capabilities: Callable[[types.ServerCapabilities], None] = lambda _: None
         """May change what the server says that it can do."""
 
@@ -92,6 +94,7 @@ class EditorProtocol(LanguageServerProtocol):
             # pygls would tell the user, and leave a request or a waiting task without an answer.
             if "method" in fields:
                 self._refuse_request(fields, INVALID_PARAMS, f"{fields['method']}: {error.message}")
+                self.on_dropped(fields)
             elif (future := self._request_futures.pop(fields.get("id", ""), None)) is not None:
                 with contextlib.suppress(Exception):
                     future.set_exception(error)

@@ -23,6 +23,7 @@ def create_server(actions: ActionSet, backend: Backend) -> EditorServer:
     server = EditorServer()
     server.session = Session(server, actions, backend)
     server.wire.on_cancel = lambda identifier: server.session.work.cancel_request(identifier)
+    server.wire.on_dropped = server.session.note_dropped
     server.wire.on_capabilities = lambda capabilities: _adapt_capabilities(server.session, capabilities)
     _register_lifecycle(server)
     _register_documents(server)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from lsprotocol import types
 
@@ -101,6 +103,14 @@ class Session:
         """Follow a change."""
         document = params.text_document
         self._change(document.uri, document.version, params.content_changes)
+
+    def note_dropped(self, message: dict[str, Any]) -> None:
+        """Forget a document whose change could not be understood: an edit of it would go astray."""
+        if message.get("method") == types.TEXT_DOCUMENT_DID_CHANGE:
+            with contextlib.suppress(KeyError, TypeError):
+                uri = str(message["params"]["textDocument"]["uri"])
+                self.close_document(uri)
+                self._server.warn_once(f"a change of {uri} was not understood: close it and open it again.")
 
     def close_document(self, uri: str) -> None:
         """Stop what runs for a document, and forget it."""

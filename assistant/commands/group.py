@@ -52,6 +52,9 @@ ENTRIES: Mapping[str, Entry] = {
         attribute="chat",
         help="Open the chat in this terminal; `assistant` alone does the same.",
     ),
+    "lsp": Entry(
+        module="lsp.command", attribute="lsp", help="Offer code actions to an editor: it starts this itself."
+    ),
     "history": _entry("history", "history", "List, search, show, export and delete what was asked."),
     "models": _entry("models", "models", "List, fetch, choose and remove models."),
     "config": _entry("config", "config", "Show and change settings."),

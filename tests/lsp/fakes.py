@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from assistant.errors import AssistantError
 from assistant.generator import EventStream, ScriptedGenerator
-from assistant.requests import Loading, Request, Sampling, Started, Token, build_task_request
+from assistant.requests import Done, Event, Loading, Request, Sampling, Started, Token, build_task_request
 from lsp.actions.interface import (
     ActionKind,
     CountTokens,
@@ -120,6 +120,8 @@ class GatedGenerator:
     def __init__(self, pieces: Iterable[str], *, loading: tuple[Loading, ...] = ()) -> None:
         self.pieces = list(pieces)
         self.loading = loading
+        self.last: Done | None = None
+        """The last event of every reply."""
         self.requests: list[Request] = []
         self.streams: list[GatedStream] = []
         self._changed = threading.Condition()
@@ -166,17 +168,17 @@ class GatedStream:
     """One request's events."""
 
     def __init__(self, owner: GatedGenerator) -> None:
-        self._owner = owner
         self.allowed = 0
         self.steps = 0
         self.is_closed = False
         self.has_ended = False
-        self._events = iter([*owner.loading, *_events(owner.pieces)])
+        self._owner = owner
+        self._events = self._produce()
 
     def __iter__(self) -> GatedStream:
         return self
 
-    def __next__(self) -> Loading | Started | Token:
+    def __next__(self) -> Event:
         event = next(self._events, None)
         if event is None:
             self.has_ended = True
@@ -188,11 +190,13 @@ class GatedStream:
     def close(self) -> None:
         self._owner.close(self)
 
-
-def _events(pieces: list[str]) -> Iterable[Started | Token]:
-    yield Started(request_id="gated", model="gated")
-    for piece in pieces:
-        yield Token(text=piece)
+    def _produce(self) -> Iterator[Event]:
+        yield from self._owner.loading
+        yield Started(request_id="gated", model="gated")
+        for piece in self._owner.pieces:  # as they are when it begins
+            yield Token(text=piece)
+        if self._owner.last is not None:
+            yield self._owner.last
 
 
 def build_actions() -> ActionSet:

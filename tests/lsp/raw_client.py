@@ -5,6 +5,7 @@ Nothing here sleeps: every wait is for a message or an end, with a deadline.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -51,7 +52,7 @@ class RawClient:
     def __init__(self, to_server: IO[bytes], from_server: IO[bytes]) -> None:
         self._to_server = to_server
         self._from_server = from_server
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.RLock())
         self._next_id = 0
         self.received: list[JsonObject] = []
         """All messages so far, oldest first."""
@@ -66,7 +67,8 @@ class RawClient:
             "window/showDocument": lambda _: {"success": True},
         }
         """How the server's own requests are answered; those without an entry are not."""
-        threading.Thread(target=self._read, daemon=True).start()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
 
     def send_bytes(self, content: bytes) -> None:
         self._to_server.write(content)
@@ -74,7 +76,14 @@ class RawClient:
 
     def close(self) -> None:
         """Close the server's standard input."""
-        self._to_server.close()
+        with contextlib.suppress(OSError):  # what was not written has no reader any more
+            self._to_server.close()
+
+    def dispose(self) -> None:
+        """Close everything, once the server has ended."""
+        self.close()
+        self._thread.join(DEADLINE_S)
+        self._from_server.close()
 
     def notify(self, method: str, params: object = None) -> None:
         self.send_bytes(encode_message({"jsonrpc": "2.0", "method": method, "params": params}))
@@ -112,6 +121,16 @@ class RawClient:
             found = find()
             assert found is not None, f"no such message (ended: {self.has_ended}): {self.received}"
             return found
+
+    def wait_until(self, condition: Callable[[], bool], *, deadline_s: float = DEADLINE_S) -> None:
+        """Wait until something is so of what was received."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: condition() or self.has_ended, deadline_s), self.received
+            assert condition(), f"the server has ended: {self.received}"
+
+    def wait_count(self, method: str, count: int) -> None:
+        """Wait until so many messages of a method have come."""
+        self.wait_until(lambda: len(self.methods(method)) >= count)
 
     def wait_end(self, *, deadline_s: float = DEADLINE_S) -> None:
         with self._changed:
@@ -220,12 +239,8 @@ class ServerProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self._log):
-            if stream is not None:
-                try:
-                    stream.close()
-                except OSError:
-                    continue
+        self.client.dispose()
+        self._log.close()
 
 
 def _position(place: tuple[int, int]) -> JsonObject:
