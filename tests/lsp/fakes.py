@@ -173,6 +173,8 @@ class GatedStream:
         self.is_closed = False
         self.has_ended = False
         self._owner = owner
+        self._pieces = tuple(owner.pieces)
+        """As they are when it is asked for, whatever the next request gets."""
         self._events = self._produce()
 
     def __iter__(self) -> GatedStream:
@@ -193,7 +195,7 @@ class GatedStream:
     def _produce(self) -> Iterator[Event]:
         yield from self._owner.loading
         yield Started(request_id="gated", model="gated")
-        for piece in self._owner.pieces:  # as they are when it begins
+        for piece in self._pieces:
             yield Token(text=piece)
         if self._owner.last is not None:
             yield self._owner.last

@@ -64,6 +64,7 @@ def test_an_edit_follows_what_is_typed_above_it(editor: Connected, generator: Ga
     generator.wait_streams(1)
     generator.allow(1)
     editor.type("import os\n\n" + START)
+    editor.titles()  # what was typed has arrived when a later question is answered
     generator.allow()
     message = editor.wait_edit()
     assert message["params"]["edit"]["documentChanges"][0]["textDocument"]["version"] == 2
@@ -77,6 +78,7 @@ def test_an_edit_whose_text_was_changed_is_not_made_and_kept(
     editor.choose("Rewrite", (1, 0))
     generator.wait_streams(1)
     editor.type("a = 1\nb = 22\nc = 3\n")
+    editor.titles()
     generator.allow()
     assert "Insert last result" in editor.wait_shown("The text has changed.")
     assert editor.client.methods("workspace/applyEdit") == []
