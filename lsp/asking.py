@@ -117,7 +117,8 @@ class Asker:
             if self._accept(errand, made, reporter, is_last=is_last):
                 return
             assert made.plan is not None
-            made = replace(made, outcome=self._finish(errand, made.plan, made.reply, reporter))
+            outcome = self._finish(errand, made.plan, made.reply, reporter, was_cut=made.was_cut)
+            made = replace(made, outcome=outcome)
 
     def _open(self, errand: Errand, reporter: Reporter) -> Desk:
         watch = self._watch(reporter)
@@ -131,19 +132,21 @@ class Asker:
             answer = errand.job.read(desk.generator.stream(plan.request), self._watch(reporter))
             if answer.error is not None:
                 raise answer.error
-            outcome = self._finish(errand, plan, answer.text, reporter)
             was_cut = answer.finish_reasons[0] is FinishReason.LENGTH
+            outcome = self._finish(errand, plan, answer.text, reporter, was_cut=was_cut)
             if not isinstance(outcome, Refused) or outcome.retry is None or plan.attempt > 1:
                 return Made(plan=plan, reply=answer.text, outcome=outcome, was_cut=was_cut)
             self.jobs.post(reporter.show, "trying once more")
             plan = replace(outcome.retry, attempt=plan.attempt + 1)
 
-    def _finish(self, errand: Errand, plan: Plan, reply: str, reporter: Reporter) -> Outcome:
+    def _finish(
+        self, errand: Errand, plan: Plan, reply: str, reporter: Reporter, *, was_cut: bool
+    ) -> Outcome:
         current = self.jobs.ask(errand.job, lambda: reporter.find_current(plan.view.snapshot))
         if current is None:
             errand.job.stop(StopReason.CLOSED)
             raise JobStoppedError
-        return self.actions.finish(plan, reply, current)
+        return self.actions.finish(plan, reply, current, was_cut=was_cut)
 
     def _accept(self, errand: Errand, made: Made, reporter: Reporter, *, is_last: bool) -> bool:
         return self.jobs.ask(errand.job, lambda: reporter.accept(made, is_last=is_last))

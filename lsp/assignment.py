@@ -114,7 +114,7 @@ class Assignment:
         if current is None:
             outcome: Outcome = Refused(reason=f"The edit was not made: {StopReason.CLOSED}.")
         else:
-            outcome = self._around.actions.finish(made.plan, made.reply, current)
+            outcome = self._around.actions.finish(made.plan, made.reply, current, was_cut=made.was_cut)
         return replace(made, outcome=outcome)
 
     def build_current_edit(self, made: Made) -> types.WorkspaceEdit | None:

@@ -78,8 +78,8 @@ class Session:
         return self.settings.delivery == "resolve" and able and self.client.is_patient
 
     async def begin(self) -> None:
-        """Say what is wrong with the first settings, and ask the editor for the rest."""
-        for complaint in parse_settings(self._initial_settings).complaints:
+        """Say what is wrong with the user's actions and first settings, and ask the editor for the rest."""
+        for complaint in (*self._actions.complaints, *parse_settings(self._initial_settings).complaints):
             self._server.warn_once(complaint)
         if self.settings.delivery == "resolve" and not self.resolves:
             name = self.client.name or "this editor"
