@@ -60,7 +60,7 @@ def read_body(answered: Definition) -> str:
     """The code of a function's body, comments included, docstring left out; empty where nothing is left."""
     header, docstring = answered.header, answered.docstring
     code = answered.tree.lines.text
-    if header is None or not [each for each in answered.statements if each != docstring]:
+    if header is None or not answered.working_statements:
         return ""
     start = docstring.end_byte if docstring is not None else header.end
     beside, _, below = code[start : answered.node.end_byte].partition("\n")
@@ -134,10 +134,10 @@ def _find_region(definition: Definition, inner: str, style: Style) -> tuple[Span
     if docstring is not None and lines.line_at(docstring.start_byte) == lines.line_at(header.end - 1):
         moved = f"{style.line_end}{inner}{definition.tree.text_of(docstring)}{style.line_end}"
         return Span(start=header.end, end=body_end), moved
-    if stub is not None and stub.is_empty:
-        at = _after_comments(definition, stub.end)
+    rest = definition.working_statements
+    if not rest:
+        at = _after_comments(definition, docstring.end_byte if docstring is not None else header.end)
         return Span(start=at, end=at), style.line_end
-    rest = [node for node in definition.statements if node != docstring]
     first, last = rest[0].start_byte, rest[-1].end_byte
     if lines.line_at(first) == lines.line_at(header.end - 1):
         return Span(start=header.end, end=last), style.line_end

@@ -102,6 +102,12 @@ class Definition:
         return first if first is not None and is_string_statement(first) else None
 
     @property
+    def working_statements(self) -> list[Node]:
+        """Of its body, the docstring left out."""
+        docstring = self.docstring
+        return [node for node in self.statements if node != docstring]
+
+    @property
     def parameters(self) -> list[Parameter]:
         """Of a function, in their order; marks of position and keyword left out."""
         node = self.node.child_by_field_name("parameters")
@@ -198,14 +204,18 @@ def find_stub(definition: Definition) -> Span | None:
     header = definition.header
     if definition.is_class or definition.is_interface or header is None or not definition.name:
         return None
-    docstring = definition.docstring
-    rest = [node for node in definition.statements if node != docstring]
-    if not all(_is_placeholder(definition.tree, node) for node in rest):
+    docstring, rest = definition.docstring, definition.working_statements
+    if has_body(definition):
         return None
     if not rest:
         at = docstring.end_byte if docstring is not None else header.end
         return Span(start=at, end=at)
     return Span(start=rest[0].start_byte, end=rest[-1].end_byte)
+
+
+def has_body(definition: Definition) -> bool:
+    """Whether a function does something, or a class holds something, beside placeholders and a docstring."""
+    return not all(_is_placeholder(definition.tree, node) for node in definition.working_statements)
 
 
 def is_string_statement(node: Node) -> bool:

@@ -8,7 +8,7 @@ from lsp.actions.planning import Question, build_plan, find_target, show_definit
 from lsp.extraction import Answer, Useless
 from lsp.grafting import find_answered, find_mismatch, find_place, graft_body, read_bare_body, read_body
 from lsp.mirror import Current
-from lsp.outline import Definition, find_stub
+from lsp.outline import Definition, find_stub, has_body
 from lsp.regions import find_definition
 
 
@@ -61,7 +61,7 @@ def _find_body(definition: Definition, answer: Answer) -> str | Useless:
     mismatch = find_mismatch(definition, answered)
     if mismatch:
         return Useless(reason=mismatch, code=answer.code)
-    if find_stub(answered) is not None:
+    if not has_body(answered):
         return Useless(reason=f"leaves `{definition.name}` without a body", code=answer.code)
     return read_body(answered)
 

@@ -9,7 +9,7 @@ from lsp.actions.replacing import replace_body, replace_definition, replace_regi
 from lsp.comments import is_prose
 from lsp.extraction import Useless
 from lsp.mirror import Current
-from lsp.outline import find_stub
+from lsp.outline import has_body
 from lsp.regions import Region, find_region
 
 
@@ -67,7 +67,7 @@ class Optimize:
 
 def _is_code(view: View, region: Region) -> bool:
     if region.definition is not None:
-        return region.definition.is_sound and find_stub(region.definition) is None
+        return region.definition.is_sound and has_body(region.definition)
     text = region.span.cut(view.text)
     return not is_prose(text) and any(
         row.strip() and not row.strip().startswith("#") for row in text.splitlines()

@@ -7,7 +7,7 @@ from lsp.decorating import graft_decorators
 from lsp.edits import TextEdit
 from lsp.extraction import Answer, Useless
 from lsp.grafting import find_answered, find_mismatch, graft_body, read_body
-from lsp.outline import Definition, find_stub
+from lsp.outline import Definition, has_body
 from lsp.regions import Region
 from lsp.swapping import find_lost_definitions, swap_definition, swap_expression, swap_statements
 
@@ -24,7 +24,7 @@ def replace_body(view: View, definition: Definition, answer: Answer) -> Replacem
     body = read_body(answered)
     if mismatch:
         return Useless(reason=mismatch, code=answer.code)
-    if not body or find_stub(answered) is not None:
+    if not body or not has_body(answered):
         return Useless(reason=f"leaves `{definition.name}` without a body", code=answer.code)
     edits = graft_body(definition, body, answer, cells=view.cells_before)
     marks, notes = graft_decorators(definition, answered, answer, cells=view.cells_before)

@@ -19,7 +19,7 @@ from lsp.edits import TextEdit, apply_edits
 from lsp.extraction import Useless
 from lsp.gate import find_harm
 from lsp.mirror import Current
-from lsp.outline import Definition, find_enclosing, find_stub
+from lsp.outline import Definition, find_enclosing, has_body
 from lsp.positions import Lines, Span
 from lsp.regions import find_definition
 from lsp.style import find_style
@@ -108,12 +108,7 @@ def _find_tested(view: View) -> Definition | None:
     if view.path is None or view.workspace is None or view.tree.is_cell or is_test_file(view.path):
         return None
     definition = find_definition(view.tree, view.selection)
-    if (
-        definition is None
-        or definition.is_class
-        or not definition.is_sound
-        or find_stub(definition) is not None
-    ):
+    if definition is None or definition.is_class or not definition.is_sound or not has_body(definition):
         return None
     depth = len(find_enclosing(view.tree, definition.span))
     return definition if depth == (1 if definition.owner is None else 2) else None

@@ -121,3 +121,8 @@ def test_nothing_is_offered_on_blank_lines_prose_and_comments() -> None:
         "def f(): pass‸\n",
     ):
         assert "optimize" not in names_of(view_of(marked)), marked
+
+
+def test_nothing_is_offered_on_a_function_that_is_meant_to_be_empty() -> None:
+    marked = 'class A(ABC):\n    @abstractmethod\n    def f(self):‸\n        """Do it."""\n'
+    assert {"optimize", "implement", "tests"}.isdisjoint(names_of(view_of(marked)))
