@@ -9,8 +9,9 @@ from lsp.extraction import Answer, Useless
 from lsp.grafting import find_answered, find_inner_indent
 from lsp.outline import Definition, is_string_statement
 from lsp.parsing import parses
-from lsp.positions import Span
+from lsp.positions import Lines, Span
 from lsp.style import find_style, set_breaks, shared_indent
+from lsp.syntax import SyntaxTree
 
 _LITERAL = re.compile(r"([rRuU]?)(\"\"\"|'''|\"|')(.*)\2", re.DOTALL)
 
@@ -62,7 +63,7 @@ def render_docstring(literal: str, indent: str) -> str:
         indent: Of the body.
     """
     match = _LITERAL.fullmatch(literal)
-    if match is None:
+    if match is None or not _is_one_string(literal):
         return ""
     prefix, quotes, content = str(match[1]), str(match[2]), str(match[3])
     first, *rest = content.split("\n")
@@ -81,6 +82,12 @@ def render_docstring(literal: str, indent: str) -> str:
     is_broken = len(quotes) == 3 and (len(lines) > 1 or closes_badly)
     rendered = f"{prefix}{quotes}{text}" + (f"\n{indent}" if is_broken else "") + quotes
     return rendered if parses(rendered) else ""
+
+
+def _is_one_string(literal: str) -> bool:
+    """Whether a literal is one, and not several side by side."""
+    statements = SyntaxTree(Lines(literal)).root.named_children
+    return len(statements) == 1 and is_string_statement(statements[0])
 
 
 def _strip_end(line: str) -> str:
