@@ -65,10 +65,10 @@ def _try_template(directory: Path, files: list[str], place: str, text: str) -> N
     for sample in SAMPLES:
         try:
             render_template(text, sample, add_generation_prompt=True, limit_s=LIMIT_S, **tokens)
-        except UnsafeModelError as error:
-            raise UnsafeModelError(f"{place}: {error}", hint=error.hint or "do not use this model") from error
         except RequestRefusedError as error:
             raise ModelError(f"{place} cannot render a plain conversation: {error}") from error
+        except ModelError as error:
+            raise type(error)(f"{place}: {error}", hint=error.hint) from error
 
 
 def _special_tokens(directory: Path, files: list[str]) -> dict[str, str]:

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from assistant.errors import ModelError
+from assistant.models.manifest import (
+    FileRecord,
+    Manifest,
+    now_utc,
+    parse_manifest,
+    read_manifest,
+    render_manifest,
+    write_manifest,
+)
+
+MANIFEST = Manifest(
+    name="tiny",
+    source="test",
+    prompt_format="python-task",
+    base="org/base",
+    base_revision="abc",
+    license="MIT",
+    created="2026-01-02T03:04:05+00:00",
+    metrics={"loss": 1.5, "rows": 3, "note": "x", "better": True, "seed": None},
+    files={"model.safetensors": FileRecord(sha256="0" * 64, size=8)},
+)
+
+
+def changed(**changes: Any) -> bytes:
+    return json.dumps(json.loads(render_manifest(MANIFEST)) | changes).encode()
+
+
+def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_manifest(tmp_path, MANIFEST)
+    assert read_manifest(tmp_path) == MANIFEST
+
+
+def test_the_time_now_is_one_that_a_manifest_takes() -> None:
+    assert parse_manifest(changed(created=now_utc()), "here").created
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema", 0),
+        ("schema", "1"),
+        ("schema", True),
+        ("name", "Upper"),
+        ("name", "../up"),
+        ("name", None),
+        ("prompt_format", "alpaca"),
+        ("created", "yesterday"),
+        ("created", "2026-01-02T03:04:05"),
+        ("created", "2026-01-02T03:04:05+02:00"),
+        ("metrics", []),
+        ("metrics", {"a": [1]}),
+        ("files", {}),
+        ("files", {"../x": {"sha256": "0" * 64, "size": 1}}),
+        ("files", {"/etc/passwd": {"sha256": "0" * 64, "size": 1}}),
+        ("files", {"manifest.json": {"sha256": "0" * 64, "size": 1}}),
+        ("files", {"a.json": {"sha256": "0" * 63, "size": 1}}),
+        ("files", {"a.json": {"sha256": "G" * 64, "size": 1}}),
+        ("files", {"a.json": {"sha256": "0" * 64, "size": -1}}),
+        ("files", {"a.json": {"sha256": "0" * 64, "size": True}}),
+        ("files", {"a.json": {"sha256": "0" * 64, "size": 1, "more": 1}}),
+        ("files", {"a.json": "0" * 64}),
+        ("license", 3),
+        ("license", "x" * 5000),
+        ("unheard_of", 1),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_its_key(key: str, value: object) -> None:
+    with pytest.raises(ModelError, match=f"here: {key} "):
+        parse_manifest(changed(**{key: value}), "here")
+
+
+@pytest.mark.parametrize("key", json.loads(render_manifest(MANIFEST)))
+def test_no_key_may_be_missing(key: str) -> None:
+    document = json.loads(render_manifest(MANIFEST))
+    del document[key]
+    with pytest.raises(ModelError, match=f"{key} is missing"):
+        parse_manifest(json.dumps(document).encode(), "here")
+
+
+def test_a_newer_schema_asks_for_an_update() -> None:
+    with pytest.raises(ModelError) as caught:
+        parse_manifest(changed(schema=2, new_key=1), "here")
+    assert "update" in caught.value.hint
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"null", b'{"schema": 1'])
+def test_what_is_no_json_object_is_refused(content: bytes) -> None:
+    with pytest.raises(ModelError, match="here"):
+        parse_manifest(content, "here")
+
+
+def test_deep_nesting_is_refused_without_a_crash() -> None:
+    with pytest.raises(ModelError, match="nested deeper"):
+        parse_manifest(b"[" * 100_000 + b"]" * 100_000, "here")
+
+
+def test_a_directory_without_a_manifest_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"has no manifest\.json"):
+        read_manifest(tmp_path)
+
+
+def test_a_manifest_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").write_bytes(render_manifest(MANIFEST))
+    (tmp_path / "manifest.json").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ModelError, match="is a link"):
+        read_manifest(tmp_path)
