@@ -40,6 +40,11 @@ class Client:
         """Whether it waits for an action's edit without freezing."""
         return any(name in self.name.lower() for name in PATIENT_EDITORS)
 
+    @property
+    def ends_new_files(self) -> bool:
+        """Whether it writes a last line end of its own into a file that an edit creates."""
+        return "neovim" in self.name.lower()
+
 
 def read_client(params: types.InitializeParams) -> Client:
     """Gather what an editor says of itself; what it does not mention it cannot do."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from lsprotocol import types
@@ -153,7 +153,10 @@ class Delivery:
         return True
 
     def _text_edits(self, file: FileEdit) -> list[types.TextEdit]:
-        return [_text_edit(file.lines, edit, self._documents.encoding) for edit in file.edits]
+        edits = file.edits
+        if file.creates and self._client.ends_new_files:
+            edits = tuple(replace(edit, text=edit.text.removesuffix("\n")) for edit in edits)
+        return [_text_edit(file.lines, edit, self._documents.encoding) for edit in edits]
 
 
 def to_range(place: types.Range) -> Range:
