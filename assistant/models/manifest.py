@@ -5,6 +5,7 @@ Knows neither the store nor any download.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -95,6 +96,7 @@ def render_manifest(manifest: Manifest) -> bytes:
     document["files"] = {
         path: {"sha256": record.sha256, "size": record.size} for path, record in manifest.files.items()
     }
+    document["checksum"] = _hash_values(document)
     return (json.dumps(document, indent=2, sort_keys=True) + "\n").encode()
 
 
@@ -120,8 +122,18 @@ def parse_manifest(content: bytes, place: str) -> Manifest:
         complaint = _CHECKS.get(key, lambda _: "is not known")(value)
         if complaint:
             raise ModelError(f"{place}: {key} {complaint}", hint="fetch the model again")
+    if values.pop("checksum") != _hash_values(values):
+        raise ModelError(
+            f"{place} has changed since it was written",
+            hint="fetch the model again; `assistant models pull` takes --prompt-format and --name",
+        )
     values["files"] = {path: FileRecord(**record) for path, record in values["files"].items()}
     return Manifest(**values)
+
+
+def _hash_values(values: Mapping[str, Any]) -> str:
+    """The manifest names the hash of every file but itself; this is its own."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _text(value: object) -> str:
@@ -183,6 +195,7 @@ def _is_file_record(value: object) -> bool:
 
 _CHECKS: Mapping[str, Callable[[object], str]] = {
     "schema": _schema,
+    "checksum": _text,
     "name": _name,
     "source": _text,
     "prompt_format": _format,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,16 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_the_time_now_is_one_that_a_manifest_takes() -> None:
-    assert parse_manifest(changed(created=now_utc()), "here").created
+    manifest = replace(MANIFEST, created=now_utc())
+    assert parse_manifest(render_manifest(manifest), "here") == manifest
+
+
+@pytest.mark.parametrize(
+    "changes", [{"license": "GPL-3.0"}, {"metrics": {}}, {"prompt_format": "chat"}, {"checksum": "0" * 64}]
+)
+def test_a_manifest_changed_by_hand_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="has changed since it was written"):
+        parse_manifest(changed(**changes), "here")
 
 
 @pytest.mark.parametrize(
