@@ -75,17 +75,26 @@ class Prompt(TextArea):
         self.load("")
         return text
 
+    # A key with priority overtakes the ordinary ones that were typed before it and still wait in the queue of
+    # this widget. What it does waits behind them.
+
     def action_send(self) -> None:
         """Hand the task over."""
-        if self.text.strip():
-            self.post_message(self.Submitted(self.text))
+        self.call_later(self._send)
 
     def action_newline(self) -> None:
         """Begin a new line."""
-        self.insert("\n")
+        self.call_later(self.insert, "\n")
 
     def action_delete_or_quit(self) -> None:
         """Delete to the right, or leave where there is nothing."""
+        self.call_later(self._delete_or_quit)
+
+    def _send(self) -> None:
+        if self.text.strip():
+            self.post_message(self.Submitted(self.text))
+
+    def _delete_or_quit(self) -> None:
         if self.text:
             self.action_delete_right()
         else:
