@@ -44,7 +44,7 @@ vim.lsp.buf.code_action(options)
 local function is_done()
   return has_ended and (not vim.startswith(title, "Explain") or vim.endswith(vim.api.nvim_buf_get_name(0), ".md"))
 end
-if not vim.wait(15000, is_done, 10) then
+if not vim.wait(120000, is_done, 10) then
   fail("the action did not end")
 end
 vim.cmd("wall")
