@@ -45,7 +45,7 @@ def check_templates(directory: Path, files: list[str]) -> bool:
 
     Raises:
         UnsafeModelError: One reaches out of its sandbox, does not end, or is too long.
-        ModelError: One cannot render a plain conversation.
+        ModelError: One is broken, or cannot render a plain conversation.
     """
     found = False
     for place, text in find_templates(directory, files):

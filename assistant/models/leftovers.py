@@ -101,6 +101,21 @@ def move_to_trash(directory: Path, root: Path) -> None:
     directory.rename(root / f"{TRASH_PREFIX}{secrets.token_hex(8)}")
 
 
+def move_out(directory: Path, root: Path) -> None:
+    """Move a model to the trash for good, so that it does not come back after a power cut.
+
+    Raises:
+        OSError: It is where it was.
+    """
+    trash = root / f"{TRASH_PREFIX}{secrets.token_hex(8)}"
+    directory.rename(trash)
+    try:
+        sync_dir(root)
+    except BaseException:
+        trash.rename(directory)
+        raise
+
+
 def empty_trash(root: Path) -> None:
     """Delete what was moved to the trash. What cannot be deleted now stays for the next time."""
     with contextlib.suppress(OSError):

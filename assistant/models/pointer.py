@@ -58,7 +58,7 @@ def write_pointer(root: Path, pointer: Pointer) -> None:
     """Replace a store's pointer at once.
 
     Raises:
-        StorageError: The old one is still there.
+        StorageError: It could not be written, or not be made to last. It is the old one or the new one.
     """
     document = {"schema": SCHEMA, "active": pointer.active, "previous": list(pointer.previous)}
     write_atomic(root / POINTER_NAME, (json.dumps(document) + "\n").encode(), mode=0o600)

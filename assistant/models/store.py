@@ -18,7 +18,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from assistant.errors import ModelError, UnknownModelError
-from assistant.files import storage_error, sync_dir
+from assistant.files import storage_error
 from assistant.models import leftovers
 from assistant.models.hashing import check_hashes, check_listing, hash_directory
 from assistant.models.locks import hold_lock
@@ -139,7 +139,7 @@ class ModelStore:
         Raises:
             UnknownModelError: There is no such model.
             UnsafeModelError: It is refused; the active model stays what it was.
-            StorageError: The pointer could not be written; it is what it was.
+            StorageError: The pointer could not be written. It is the old one or the new one, and whole.
         """
         self.resolve(name)
         with self._locked():
@@ -157,7 +157,7 @@ class ModelStore:
 
         Raises:
             ModelError: There is none before it.
-            StorageError: The pointer could not be written; it is what it was.
+            StorageError: The pointer could not be written. It is the old one or the new one, and whole.
         """
         pointer = read_pointer(self.root)
         for name in pointer.previous if pointer else ():
@@ -188,8 +188,7 @@ class ModelStore:
             if self.active() == name:
                 raise ModelError(f"{name} is the active model", hint="`assistant models use` another first")
             with _storing(directory):
-                leftovers.move_to_trash(directory, self.root)
-                sync_dir(self.root)
+                leftovers.move_out(directory, self.root)
         leftovers.empty_trash(self.root)
 
     @contextlib.contextmanager
