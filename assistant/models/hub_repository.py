@@ -57,8 +57,9 @@ def import_hub() -> Any:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     import huggingface_hub  # costs a while: only a pull needs it
+    from huggingface_hub.utils import logging
 
-    huggingface_hub.utils.logging.set_verbosity_error()
+    logging.set_verbosity_error()
     return huggingface_hub
 
 
