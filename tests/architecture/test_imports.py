@@ -25,10 +25,14 @@ HEAVY = ENGINE_STACK | FRONT_ENDS | SERVER_STACK
 
 
 def loaded_by(code: str, home: Path, **environment: str) -> set[str]:
-    """Run Python in a new process and return the top-level modules it has loaded in the end."""
-    report = "import sys; print('\\n' + ' '.join({name.partition('.')[0] for name in sys.modules}))"
+    """Run Python in a new process and return the top-level modules that this code has loaded.
+
+    What Python itself loads at its start is not counted: an editable installation adds some to it.
+    """
+    before = "import sys; at_start = {name.partition('.')[0] for name in sys.modules}"
+    report = "print('\\n' + ' '.join({name.partition('.')[0] for name in sys.modules} - at_start))"
     done = subprocess.run(
-        [sys.executable, "-c", f"{code}\n{report}"],
+        [sys.executable, "-c", f"{before}\n{code}\n{report}"],
         cwd=ROOT,
         env={"ASSISTANT_HOME": str(home), "PATH": "", **environment},
         stdin=subprocess.DEVNULL,
