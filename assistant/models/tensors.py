@@ -118,6 +118,11 @@ def read_header(path: Path) -> dict[str, Tensor]:
 
 def _check_entries(path: Path, header: dict[str, Any], data_bytes: int) -> dict[str, Tensor]:
     entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    notes = header.get("__metadata__", {})
+    if not isinstance(notes, dict) or not all(
+        isinstance(v, str) for v in cast("dict[str, Any]", notes).values()
+    ):
+        raise _lie(path, "its __metadata__ is more than text")
     if len(entries) > MAX_TENSORS:
         raise _lie(path, f"its header names {len(entries)} tensors")
     tensors: dict[str, Tensor] = {}
