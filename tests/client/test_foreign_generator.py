@@ -3,7 +3,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from assistant.prompts import build_chat_messages, render_prompt
 
 from assistant import launch
 from assistant.answers import Answer, collect_answer
@@ -12,6 +11,7 @@ from assistant.client.calls import fetch_models
 from assistant.client.connection import is_loopback
 from assistant.config import Config, GeneratorSettings
 from assistant.errors import ConfigError, GeneratorError, RequestRefusedError, UnknownModelError
+from assistant.prompts import build_chat_messages, render_prompt
 from assistant.requests import (
     FinishReason,
     Loading,
