@@ -24,7 +24,6 @@ EXAMPLES = (
     "assistant models pull ./my-model --name mine",
     "assistant models rollback",
 )
-BAR_CELLS = 24
 
 
 def _complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
@@ -178,7 +177,7 @@ class _PullLine:
         if self._messages.has_status:
             self._messages.show_status(render_progress(progress))
         elif progress.stage != self._stage:
-            click.echo(progress.stage, err=True)
+            self._messages.tell(progress.stage)
         self._stage = progress.stage
 
 
@@ -186,8 +185,9 @@ def render_progress(progress: PullProgress) -> str:
     """Return a line that says how far a pull is."""
     if progress.fraction is None:
         return f"{progress.stage} …"
-    cells = round(progress.fraction * BAR_CELLS)
-    return f"{progress.stage} [{'#' * cells}{'.' * (BAR_CELLS - cells)}] {progress.fraction:4.0%}"
+    from assistant.commands.first_model import render_bar  # late: it knows the settings
+
+    return f"{progress.stage} {render_bar(progress.fraction)}"
 
 
 def _open_store() -> ModelStore:

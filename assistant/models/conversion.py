@@ -31,7 +31,7 @@ KEPT_VARIABLES = frozenset(
         "LD_LIBRARY_PATH",
         "VIRTUAL_ENV",
     }
-    | {"PYTHONHOME", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE", "COVERAGE_PROCESS_START"}
+    | {"PYTHONHOME", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"}
 )
 """Tokens and proxies are none of a converter's business."""
 THREADS = "2"

@@ -31,10 +31,13 @@ def scan(root: Path) -> tuple[dict[str, Path], set[str]]:
     """Return the directories in the store by name, and the names whose model is being replaced.
 
     A store that does not exist is empty.
+
+    Raises:
+        OSError: It cannot be read.
     """
     try:
         entries = list(os.scandir(root))
-    except OSError:
+    except FileNotFoundError:
         return {}, set()
     found: dict[str, Path] = {}
     interrupted: set[str] = set()
@@ -45,6 +48,11 @@ def scan(root: Path) -> tuple[dict[str, Path], set[str]]:
         elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
             found[entry.name] = root / entry.name
     return found, interrupted
+
+
+def partial_lock(partial: Path) -> Path:
+    """The lock of whoever downloads into a directory. Beside it: it outlives the directory."""
+    return partial.with_name(f"{partial.name}.lock")
 
 
 def move_in(directory: Path, root: Path, name: str) -> None:
@@ -144,7 +152,8 @@ def clean_leftovers(root: Path, *, now: float | None = None) -> list[str]:
             with contextlib.suppress(OSError):
                 status = entry.stat(follow_symlinks=False)
                 is_old = moment - status.st_mtime > max_age_s
-                if stat.S_ISDIR(status.st_mode) and is_old and is_lock_free(root / entry.name / LOCK_NAME):
+                locks = (root / entry.name / LOCK_NAME, partial_lock(root / entry.name))
+                if stat.S_ISDIR(status.st_mode) and is_old and all(map(is_lock_free, locks)):
                     shutil.rmtree(root / entry.name, ignore_errors=True)
                     deleted.append(entry.name)
     return deleted

@@ -6,8 +6,10 @@ interrupted download keeps the files that are whole, and goes on from there the 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 from assistant.errors import DownloadError, StorageError
@@ -24,15 +26,17 @@ from assistant.models.hub_repository import (
     import_hub,
     read_repository,
 )
-from assistant.models.leftovers import PARTIAL_PREFIX
+from assistant.models.leftovers import PARTIAL_PREFIX, partial_lock
 from assistant.models.locks import hold_lock
 from assistant.models.names import is_inner_path
 from assistant.models.progress import PullProgress, ReportPull, measure_files, watched_growth
 from assistant.models.pull_local import convert_pickles, find_pickled_weights
 from assistant.models.sources import HUB_PROMPT_FORMATS, HubSource
-from assistant.models.staging import LOCK_NAME, Staging, check_space
+from assistant.models.staging import Staging, check_space
 
 WORKERS = 4
+WAIT_S = 24 * 3600.0
+"""A large model over a slow line."""
 
 
 def fetch_repository(
@@ -61,8 +65,9 @@ def fetch_repository(
             raise DownloadError(f"{repository.name} holds {path!r}, which is no file of a model")
     pickles = find_pickled_weights(files)
     key = hashlib.sha256(f"{repository.name}@{repository.commit}".encode()).hexdigest()[:16]
-    partial = make_private_dir(root / f"{PARTIAL_PREFIX}{key}")
-    with hold_lock(partial / LOCK_NAME, f"the download of {repository.name}"):
+    partial = root / f"{PARTIAL_PREFIX}{key}"
+    with _sole_download(partial, repository, report):
+        make_private_dir(partial)
         try:
             _download(source, repository, files, partial, report)
             _take_over(partial / "files", staging, [path for path in files if path not in pickles])
@@ -78,6 +83,22 @@ def fetch_repository(
         license=repository.license,
         prompt_format=HUB_PROMPT_FORMATS.get(repository.name, ""),
     )
+
+
+@contextlib.contextmanager
+def _sole_download(partial: Path, repository: Repository, report: ReportPull) -> Generator[None]:
+    """Let one process at a time download a repository."""
+
+    def waiting() -> bool:
+        report(PullProgress(stage="waiting for another process that downloads it"))
+        return False
+
+    lock = partial_lock(partial)
+    with hold_lock(lock, f"the download of {repository.name}", wait_s=WAIT_S, waiting=waiting):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # whoever waits for it sees that it is gone, and makes it anew
 
 
 def _download(

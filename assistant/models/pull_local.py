@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from assistant.errors import ModelError, UnsafeModelError
@@ -78,19 +78,30 @@ def copy_files(source: Path, target: Path, files: list[str], report: ReportPull)
 
     Raises:
         UnsafeModelError: One has become something else meanwhile.
+        ModelError: One cannot be read.
         StorageError: The disk is full.
     """
     total = sum((source / path).lstat().st_size for path in files) or 1
     done = 0
     for name in files:
-        path = target / name
+        for size in _copy_file(source / name, target / name):
+            done += size
+            report(PullProgress(stage="copying", fraction=min(done / total, 1.0)))
+
+
+def _copy_file(original: Path, path: Path) -> Iterator[int]:
+    """Copy a file and yield the size of each piece."""
+    try:
+        source = open_regular(original)
+    except OSError as error:
+        raise ModelError(f"cannot read {original}: {error.strerror}") from error
+    with source:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with open_regular(source / name) as original, path.open("xb") as copy:
-                while chunk := original.read(CHUNK_BYTES):
+            with path.open("xb") as copy:
+                while chunk := source.read(CHUNK_BYTES):
                     copy.write(chunk)
-                    done += len(chunk)
-                    report(PullProgress(stage="copying", fraction=min(done / total, 1.0)))
+                    yield len(chunk)
         except OSError as error:
             raise storage_error(error, path) from error
 

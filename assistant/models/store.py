@@ -255,7 +255,10 @@ class ModelStore:
         return self.root / name
 
     def _listing(self) -> dict[str, Path]:
-        found, interrupted = leftovers.scan(self.root)
+        try:
+            found, interrupted = leftovers.scan(self.root)
+        except OSError as error:
+            raise ModelError(f"cannot read the model store {self.root}: {error.strerror}") from error
         if interrupted - found.keys():
             # Its name is free for the moment in which another model takes it: after the lock, it is not.
             with self._locked(), _storing(self.root):

@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from assistant.errors import DownloadError, ModelError, StorageError, UnsafeMode
 from assistant.models import pull_hub
 from assistant.models.manifest import Manifest
 from assistant.models.progress import PullProgress
+from assistant.models.pull import pull
 from assistant.models.store import ModelStore
 
 Pull = Callable[..., Manifest]
@@ -288,3 +290,15 @@ def test_nothing_is_reported_to_the_hub(hub: StubHub, repository: StubRepository
     kinds = {path.split("/")[1] for method, path in hub.requests}
     assert kinds <= {"api", "org"}
     assert not [path for _, path in hub.requests if "telemetry" in path]
+
+
+def test_two_pulls_of_a_repository_at_once_do_not_disturb_each_other(
+    hub: StubHub, store: ModelStore, repository: StubRepository, stages: list[PullProgress]
+) -> None:
+    names = ["one", "two"]
+    with ThreadPoolExecutor() as pool:
+        pulls = [pool.submit(pull, SOURCE, store, name=name, report=stages.append) for name in names]
+        assert [done.result().name for done in pulls] == names
+    for name in names:
+        store.verify(name)
+    assert not list(store.root.glob(".partial-*"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -9,6 +10,7 @@ import pytest
 from small_models import build_model, change_json
 
 from assistant.errors import ModelError, StorageError, UnsafeModelError, UsageError
+from assistant.models import pull_local
 from assistant.models.manifest import Manifest
 from assistant.models.progress import PullProgress
 from assistant.models.store import ModelStore
@@ -173,3 +175,19 @@ def test_too_little_room_is_said_before_anything_is_written(
         pull_model(model)
     assert store.names() == []
     assert not list(store.root.glob(".tmp-*"))
+
+
+def test_a_source_that_cannot_be_read_is_named(
+    store: ModelStore, model: Path, pull_model: Pull, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = pull_local.open_regular
+
+    def refuse(path: Path) -> object:
+        if path.name == "tokenizer.json":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return original(path)
+
+    monkeypatch.setattr(pull_local, "open_regular", refuse)
+    with pytest.raises(ModelError, match=r"cannot read .*tokenizer\.json: Permission denied"):
+        pull_model(model)
+    assert store.names() == []

@@ -276,3 +276,9 @@ def test_a_lock_that_is_never_given_back_is_an_error_that_names_it(tmp_path: Pat
     with filelock.FileLock(path), pytest.raises(ModelError) as caught, hold_lock(path, "it", wait_s=0.1):
         pass
     assert str(path) in caught.value.hint
+
+
+def test_a_store_that_is_no_directory_is_told_of(store: ModelStore) -> None:
+    store.root.touch()
+    with pytest.raises(ModelError, match="cannot read the model store"):
+        store.names()
