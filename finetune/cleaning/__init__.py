@@ -1,0 +1,1 @@
+"""What must not be learnt, and what need not be: secrets, benchmarks, duplicates, text that is no code."""

@@ -1,0 +1,1 @@
+"""A folder of Python code, read into examples: parsed, never imported."""
