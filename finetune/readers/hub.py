@@ -68,7 +68,7 @@ def read_saved(source: SavedSource, split: str) -> Iterator[Row | Reject]:
 
 def _import_datasets() -> Any:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    import datasets
+    import datasets  # pyright: ignore[reportMissingTypeStubs]
 
     library = cast("Any", datasets)
     library.disable_progress_bars()
@@ -82,7 +82,7 @@ def _yield_rows(rows: Any, name: str) -> Iterator[Row | Reject]:
 
 
 def _explain(error: Exception, source: HubSource, split: str) -> Exception:
-    import datasets
+    import datasets  # pyright: ignore[reportMissingTypeStubs]
 
     exceptions = cast("Any", datasets).exceptions
     text = str(error).strip().split("\n", 1)[0]

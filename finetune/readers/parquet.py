@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from assistant.errors import UsageError
 from finetune.examples import Place
@@ -22,11 +23,7 @@ def read_parquet(path: Path, name: str) -> Iterator[Row | Reject]:
     Raises:
         UsageError: It is none, or it is damaged.
     """
-    import pyarrow
-    import pyarrow.parquet
-
-    arrow: Any = pyarrow
-    parquet: Any = cast("Any", pyarrow).parquet
+    arrow, parquet = import_module("pyarrow"), import_module("pyarrow.parquet")
     if path.stat().st_size == 0:
         raise UsageError(f"{name} is empty", hint="it should hold rows to learn from")
     number = 0

@@ -117,7 +117,7 @@ def _text(values: Mapping[str, object], column: str, columns: Columns) -> str:
         texts = [item for item in items if isinstance(item, str)]
         if len(texts) == len(items):
             return "\n".join(texts)
-    raise RowError(Reason.NOT_TEXT, f"{column} must be text and is {_describe(value)}")
+    raise RowError(Reason.NOT_TEXT, f"{column} must be text and is {_describe(cast('object', value))}")
 
 
 def _describe(value: object) -> str:
@@ -176,7 +176,9 @@ def _read_message(message: object) -> tuple[str, list[str]]:
     parts = cast("list[object]", content) if isinstance(content, list) else []
     texts = [_part_text(part) for part in parts]
     if not texts or None in texts:
-        raise RowError(Reason.NOT_TEXT, f"the {role} message must be text and is {_describe(content)}")
+        raise RowError(
+            Reason.NOT_TEXT, f"the {role} message must be text and is {_describe(cast('object', content))}"
+        )
     return role, [text for text in texts if text is not None]
 
 
