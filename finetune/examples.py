@@ -62,6 +62,17 @@ class Example:
         return "\n".join(part for part in (self.task, self.input, self.code) if part)
 
 
+def find_half_character(text: str) -> str:
+    """Say where half a surrogate pair stands, which JSON can bring and no tokenizer reads back; or nothing."""
+    if text.isascii():
+        return ""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        return f"half a character, U+{ord(text[error.start]):04X}, at position {error.start}"
+    return ""
+
+
 class Reason(StrEnum):
     """Why something did not become a row to learn from. The value is how the report calls it."""
 

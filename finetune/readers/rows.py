@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from assistant.prompts.rendering import normalize_line_ends
-from finetune.examples import Example, Reason, Reject
+from finetune.examples import Example, Reason, Reject, find_half_character
 from finetune.readers.columns import Columns
 from finetune.readers.values import Row
 
@@ -47,7 +47,9 @@ def build_example(row: Row, columns: Columns) -> Example | Reject:
         if not code:
             raise RowError(Reason.NO_ANSWER, f"{columns.code or 'the answer'} is empty: nothing to learn")
         for name, text in (("task", parts.task), ("input", parts.input), ("code", code)):
-            check_characters(name, text)
+            half = find_half_character(text)
+            if half:
+                raise RowError(Reason.SURROGATE, f"{name} has {half}")
     except RowError as error:
         return Reject(place=row.place, reason=error.reason, detail=error.detail)
     return Example(
@@ -64,22 +66,6 @@ def trim_code(text: str) -> str:
     while lines and not lines[0].strip():
         lines.pop(0)
     return "\n".join(lines)
-
-
-def check_characters(name: str, text: str) -> None:
-    """Refuse half a surrogate pair, which JSON can bring and which no tokenizer reads back.
-
-    Raises:
-        RowError: There is one.
-    """
-    if text.isascii():
-        return
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        code = f"U+{ord(text[error.start]):04X}"
-        detail = f"{name} has half a character, {code}, at position {error.start}"
-        raise RowError(Reason.SURROGATE, detail) from error
 
 
 def _read_parts(values: Mapping[str, object], columns: Columns) -> _Parts:
