@@ -63,7 +63,7 @@ class Example:
 
 
 def find_half_character(text: str) -> str:
-    """Say where half a surrogate pair stands, which JSON can bring and no tokenizer reads back; or nothing."""
+    """Say where half a surrogate pair stands, which no tokenizer reads back; or return the empty string."""
     if text.isascii():
         return ""
     try:

@@ -55,6 +55,9 @@ ENTRIES: Mapping[str, Entry] = {
     "lsp": Entry(
         module="lsp.command", attribute="lsp", help="Offer code actions to an editor: it starts this itself."
     ),
+    "finetune": Entry(
+        module="finetune.command", attribute="finetune", help="Prepare a model's training on your own code."
+    ),
     "history": _entry("history", "history", "List, search, show, export and delete what was asked."),
     "models": _entry("models", "models", "List, fetch, choose and remove models."),
     "config": _entry("config", "config", "Show and change settings."),

@@ -16,7 +16,7 @@ _MARKS = (
     ("PSF-2.0", ("PYTHON SOFTWARE FOUNDATION LICENSE",)),
     ("Unlicense", ("This is free and unencumbered software released into the public domain",)),
     ("ISC", ("Permission to use, copy, modify, and/or distribute this software for any",)),
-    ("BSD-3-Clause", ("Redistribution and use in source and binary forms", "Neither the name")),
+    ("BSD-3-Clause", ("Redistribution and use in source and binary forms", "endorse or promote products")),
     ("BSD-2-Clause", ("Redistribution and use in source and binary forms",)),
     ("MIT", ("Permission is hereby granted, free of charge, to any person obtaining a copy",)),
 )

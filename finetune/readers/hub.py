@@ -6,8 +6,10 @@ directory that the caller gives and removes: nobody's data stays in the library'
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,14 +36,14 @@ def read_hub(source: HubSource, split: str, cache_dir: Path) -> Iterator[Row | R
     """
     library = _import_datasets()
     try:
-        rows = library.load_dataset(
-            source.repository,
-            source.subset or None,
-            split=split,
-            revision=source.revision or None,
-            cache_dir=str(cache_dir),
-            streaming=False,
-        )
+        with _downloads_at(cache_dir / "hub"):
+            rows = library.load_dataset(
+                source.repository,
+                source.subset or None,
+                split=split,
+                revision=source.revision or None,
+                cache_dir=str(cache_dir / "datasets"),
+            )
     except Exception as error:
         raise _explain(error, source, split) from error
     return _yield_rows(rows, f"{source.name}:{split}")
@@ -74,6 +76,18 @@ def _import_datasets() -> Any:
     library.disable_progress_bars()
     library.logging.set_verbosity_error()
     return library
+
+
+@contextlib.contextmanager
+def _downloads_at(directory: Path) -> Generator[None]:
+    """Let downloads go there: the library's own `cache_dir` holds for what it converts alone."""
+    constants: Any = import_module("huggingface_hub.constants")
+    earlier = constants.HF_HUB_CACHE
+    constants.HF_HUB_CACHE = str(directory)
+    try:
+        yield
+    finally:
+        constants.HF_HUB_CACHE = earlier
 
 
 def _yield_rows(rows: Any, name: str) -> Iterator[Row | Reject]:

@@ -97,15 +97,15 @@ def test_what_anybody_would_write_is_no_benchmark(task: str, code: str, example:
 
 
 def test_an_own_benchmark_is_kept_out_in_other_case_and_signs(example: Build) -> None:
-    own = fingerprint_examples("mine.jsonl", [example(SECRET_TASK, "x = 1")])
+    own = fingerprint_examples([example(SECRET_TASK, "x = 1")])
     copied = SECRET_TASK.upper().replace(",", " -- ")
     _, rejects = drop_contaminated([example(f"Please: {copied}!", "y = 2")], own)
-    assert [one.detail for one in rejects] == ["mine.jsonl:1"]
+    assert [one.detail for one in rejects] == ["d.jsonl:1"]
 
 
 def test_half_of_a_benchmarks_words_are_enough_and_a_third_is_not(example: Build) -> None:
     words = [f"word{number}" for number in range(60)]
-    own = fingerprint_examples("mine", [example(" ".join(words), "x = 1")])
+    own = fingerprint_examples([example(" ".join(words), "x = 1")])
     much, little = " ".join(words[:45]), " ".join(words[:20])
     kept, rejects = drop_contaminated([example(much), example(little)], own)
     assert [one.task for one in kept] == [little]
@@ -113,13 +113,13 @@ def test_half_of_a_benchmarks_words_are_enough_and_a_third_is_not(example: Build
 
 
 def test_a_row_is_not_read_across_its_parts(example: Build) -> None:
-    own = fingerprint_examples("mine", [example("alpha beta gamma delta epsilon zeta eta", "x = 1")])
+    own = fingerprint_examples([example("alpha beta gamma delta epsilon zeta eta", "x = 1")])
     row = example("alpha beta gamma", "zeta eta", input="delta epsilon")
     assert drop_contaminated([row], own)[1] == []
 
 
 def test_all_contaminated_data_leaves_nothing(example: Build) -> None:
-    own = fingerprint_examples("mine", [example(SECRET_TASK)])
+    own = fingerprint_examples([example(SECRET_TASK)])
     assert drop_contaminated([example(SECRET_TASK) for _ in range(9)], own)[0] == []
 
 

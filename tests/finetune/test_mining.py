@@ -401,7 +401,7 @@ def test_links_are_not_followed(tmp_path_factory: pytest.TempPathFactory) -> Non
         ("a.py", f"x = '{'y' * 3000}'\n{SHOP}", Reason.TOO_LARGE),
         ("a.py", "print 'two'\n", Reason.UNPARSABLE),
         ("a.py", "x = '\0'\n", Reason.UNPARSABLE),
-        ("a.py", "(" * 1500 + ")" * 1500, Reason.UNPARSABLE),
+        ("a.py", "(" * 900 + ")" * 900, Reason.UNPARSABLE),
     ],
     ids=["head", "name", "bytes", "line", "python-2", "null", "nested"],
 )

@@ -79,9 +79,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         self.stub.requests.append((self.command, path))
         parts = path.strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
+        if parts[:2] in (["api", "models"], ["api", "datasets"]):
             name, rest = "/".join(parts[2:4]), parts[4:]
         else:
+            parts = parts[parts[0] == "datasets" :]
             name, rest = "/".join(parts[:2]), parts[2:]
         repository = self.stub.repositories.get(name)
         if repository is None:
@@ -93,7 +94,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif not rest or rest[0] == "revision":
             self._send_json(_describe(name, repository))
         elif rest[0] == "tree":
-            self._send_json([_describe_file(path, content) for path, content in repository.files.items()])
+            folder = "/".join([*rest[2:], ""])
+            files = {path: content for path, content in repository.files.items() if path.startswith(folder)}
+            if files:
+                self._send_json([_describe_file(path, content) for path, content in files.items()])
+            else:
+                self._refuse(404, "EntryNotFound")
         else:
             self._send_file(repository, "/".join(rest[2:]))
 

@@ -1,0 +1,62 @@
+"""One line that says how long work comes along: a bar and the time left, on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from assistant.commands.first_model import render_bar
+from assistant.commands.messages import Messages
+from finetune.progress import Step
+
+REDRAW_S = 0.1
+LEAST_S = 1.0
+"""So long a stage must have run before its end is guessed."""
+
+
+class StepLine:
+    """Shows steps as they are reported.
+
+    Args:
+        messages: Where.
+        clock: Seconds, from any start.
+    """
+
+    def __init__(self, messages: Messages, clock: Callable[[], float] = time.monotonic) -> None:
+        self._messages = messages
+        self._clock = clock
+        self._stage = ""
+        self._began = 0.0
+        self._shown_at = 0.0
+
+    def report(self, step: Step) -> None:
+        """Show a step, ten a second at most; the first of a stage always."""
+        now = self._clock()
+        if step.stage != self._stage:
+            self._stage, self._began = step.stage, now
+        elif now - self._shown_at < REDRAW_S:
+            return
+        self._shown_at = now
+        self._messages.show_status(render_step(step, now - self._began))
+
+    def end(self) -> None:
+        """Take the line away."""
+        self._messages.show_status("")
+
+
+def render_step(step: Step, elapsed_s: float) -> str:
+    """Return the line for a step that has taken so long."""
+    if not step.total:
+        return f"{step.stage} …"
+    line = f"{step.stage} {render_bar(step.done / step.total)}"
+    if elapsed_s < LEAST_S or not step.done:
+        return line
+    left = elapsed_s / step.done * (step.total - step.done)
+    return f"{line} · {render_left(left)} left"
+
+
+def render_left(seconds: float) -> str:
+    """Write a duration that need not be exact."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
