@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -15,9 +15,8 @@ from assistant.commands.terminal import ColorChoice, find_screen
 if TYPE_CHECKING:
     from assistant.commands.messages import Messages
     from finetune.base import Base
-    from finetune.preparing import PrepareOptions
+    from finetune.build_flags import BuildFlags
     from finetune.rundir import RunDir
-    from finetune.tokenizing import TokenizeOptions
 
 BUILD_EXAMPLES = (
     "assistant finetune data build pairs.jsonl 'more.csv[:1000]'",
@@ -41,30 +40,6 @@ held out share neither file nor function nor near code with the others.
 \b
 Everything stays in the run's directory, which only you can enter.
 """
-
-
-class BuildFlags(TypedDict):
-    """The parameters of `build`, as click hands them over."""
-
-    data: tuple[str, ...]
-    name: str
-    replace: bool
-    base: str
-    maps: tuple[str, ...]
-    split: str
-    encoding: str
-    skip_bad: bool
-    held_out: tuple[str, ...]
-    eval_share: float | None
-    seed: int | None
-    benchmarks: tuple[str, ...]
-    no_decontaminate: bool
-    keep_unparsable: bool
-    max_dropped: float | None
-    prompt_format: str
-    max_tokens: int | None
-    on_long: str
-    as_json: bool
 
 
 @click.group(
@@ -141,12 +116,13 @@ def build(**flags: Unpack[BuildFlags]) -> None:
     # Late: `--help` needs none of it.
     from assistant.commands.messages import Messages
     from assistant.commands.output import Output
+    from finetune.build_flags import build_prepare_options, build_tokenize_options
     from finetune.building import build_data
     from finetune.progress_line import StepLine
     from finetune.reporting import build_summary, render_summary
 
     messages = Messages(sys.stderr)
-    prepare, tokenize = _prepare_options(flags), _tokenize_options(flags)
+    prepare, tokenize = build_prepare_options(flags), build_tokenize_options(flags)
     run = _choose_run(flags)
     base = _choose_base(flags["base"], messages)
     line = StepLine(messages)
@@ -239,45 +215,6 @@ def preview(
         output.write_text(json.dumps(views_to_json(views), indent=2, ensure_ascii=False) + "\n")
     else:
         output.write_text("\n".join(render_views(views, has_color=output.screen.has_color)) + "\n")
-
-
-def _prepare_options(flags: BuildFlags) -> PrepareOptions:
-    from finetune.preparing import MAX_DROPPED, PrepareOptions
-    from finetune.readers import ReadOptions, parse_map
-    from finetune.sources import parse_source, parse_split
-    from finetune.splitting import EVAL_SHARE
-
-    split, split_rows = parse_split(flags["split"])
-    chosen: dict[str, Any] = {"seed": flags["seed"]} if flags["seed"] is not None else {}
-    return PrepareOptions(
-        sources=tuple(map(parse_source, flags["data"])),
-        held_out=tuple(map(parse_source, flags["held_out"])),
-        benchmarks=tuple(map(parse_source, flags["benchmarks"])),
-        read=ReadOptions(
-            mapping=parse_map(flags["maps"]),
-            encoding=flags["encoding"],
-            split=split,
-            split_rows=split_rows,
-            skip_bad=flags["skip_bad"],
-        ),
-        eval_share=EVAL_SHARE if flags["eval_share"] is None else flags["eval_share"],
-        decontaminate=not flags["no_decontaminate"],
-        keep_unparsable=flags["keep_unparsable"],
-        max_dropped=MAX_DROPPED if flags["max_dropped"] is None else flags["max_dropped"],
-        **chosen,
-    )
-
-
-def _tokenize_options(flags: BuildFlags) -> TokenizeOptions:
-    from finetune.preparing import MAX_DROPPED
-    from finetune.tokenizing import OnLong, TokenizeOptions
-
-    return TokenizeOptions(
-        prompt_format=flags["prompt_format"],
-        max_tokens=flags["max_tokens"] or 0,
-        on_long=OnLong(flags["on_long"]),
-        max_dropped=MAX_DROPPED if flags["max_dropped"] is None else flags["max_dropped"],
-    )
 
 
 def _choose_run(flags: BuildFlags) -> RunDir:
