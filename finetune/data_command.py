@@ -35,7 +35,8 @@ its rows: 'data.jsonl[600:974]', 'data.jsonl[:10%]'.
 \b
 Always left out, with place and reason in the report: what holds a secret,
 duplicates and near duplicates, rows that cannot be read. Rows that are
-held out share neither file nor function nor near code with the others.
+held out share no function and no near code with the others, and no file
+where none holds most of the rows.
 
 \b
 Everything stays in the run's directory, which only you can enter.
