@@ -139,6 +139,7 @@ def play(opened: OpenedChat, run: Play, *, size: tuple[int, int] = (100, 30)) ->
             opened.pilot = pilot
             await pilot.pause()
             await run(opened)
+            opened.app.exit()
         opened.app.close()
 
     asyncio.run(drive())
