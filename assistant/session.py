@@ -71,16 +71,21 @@ class Session:
             exchange: It.
             earlier_turns: How many earlier exchanges go along at most.
         """
-        earlier = [] if exchange.input else self._earlier(exchange)[-earlier_turns:] if earlier_turns else []
-        turns: list[Turn] = []
+        earlier = () if exchange.input else self.earlier_turns(exchange, count=earlier_turns)
+        # A file's last line end is no part of what it says, and would be a blank line in the prompt.
+        asked = Turn(role=Role.USER, text=exchange.task, input=exchange.input.rstrip("\n"))
+        return Request(turns=(*earlier, asked), sampling=exchange.sampling, model=exchange.model)
+
+    def earlier_turns(self, exchange: Exchange, *, count: int) -> tuple[Turn, ...]:
+        """Return the turns of so many exchanges before one, fewer where they are too long."""
+        turns: tuple[Turn, ...] = ()
         chars = 0
-        for known in reversed(earlier):
+        for known in reversed(self._earlier(exchange)[-count:] if count else []):
             chars += len(known.task) + len(known.input) + len(known.answer)
             if chars > MAX_EARLIER_CHARS:
                 break
-            turns = [*_turns_of(known), *turns]
-        turns.append(Turn(role=Role.USER, text=exchange.task, input=exchange.input))
-        return Request(turns=tuple(turns), sampling=exchange.sampling, model=exchange.model)
+            turns = (*_turns_of(known), *turns)
+        return turns
 
     def _earlier(self, exchange: Exchange) -> list[Exchange]:
         """Return one answer for each earlier task, the last one that was given."""

@@ -90,12 +90,12 @@ class Assignment:
 
     def note_failure(self, error: BaseException) -> None:
         """Say what went wrong."""
-        self._end("failed")
         self._keep("")
         if isinstance(error, AssistantError):
             self._around.server.show_error(error)
         else:
             self._around.server.report_bug(error)
+        self._end("failed")
 
     def accept(self, made: Made, *, is_last: bool) -> bool:
         """Take the outcome over, unless the document has moved on; the last one is brought up to date."""
@@ -132,19 +132,18 @@ class Assignment:
 
     def refuse(self, reason: str, code: str) -> None:
         """Change nothing, keep the code, and say why."""
-        self._end("not inserted")
         self._keep(code)
         hint = " “Insert last result” in the menu inserts it anyway." if code else ""
         self._around.server.show(f"{reason}{hint}", types.MessageType.Warning)
+        self._end("not inserted")
 
     def _settle(self, made: Made, *, sendings: int) -> None:
         match made.outcome:
             case Edits() as edits:
                 self._deliver(made, edits, sendings=sendings)
             case Explanation() as explanation:
-                self._end("done")
                 self._keep("")
-                self._around.spawn(self._explain(made, explanation))
+                self._around.spawn(self._reporting(self._explain(made, explanation)))
             case Refused(reason=reason, code=code):
                 if made.was_cut:
                     reason += " The answer was cut off; `sampling.max_tokens` is its limit."
@@ -152,9 +151,9 @@ class Assignment:
 
     def _deliver(self, made: Made, edits: Edits, *, sendings: int) -> None:
         if not any(file.edits for file in edits.files):
-            self._end("nothing to change")
             self._keep("")
             self._around.server.show(f"{edits.title}: there is nothing to change.")
+            self._end("nothing to change")
         elif not self._around.delivery.can_send(edits):
             self.refuse("This editor cannot create files for a server.", edits.code)
         elif self.edit is not None and not self.edit.done():
@@ -171,28 +170,37 @@ class Assignment:
 
         async def watch() -> None:
             refusal = await server.read_edit_answer(answer)
-            if refusal is None:
-                if await delivery.wait_arrival(edits, expected) is Arrival.SEEN:
-                    self._note_arrival(edits)
-                else:
-                    self.refuse("The editor says that it made the edit, but its text is another.", edits.code)
-                return
-            delivery.forget(expected)
-            if sendings < MAX_SENDINGS and made.plan is not None and not delivery.is_current(edits):
-                self._settle(self.renew(made), sendings=sendings + 1)
+            if refusal is not None:
+                delivery.forget(expected)
+                self._send_again(made, edits, refusal, sendings=sendings)
+            elif await delivery.wait_arrival(edits, expected) is Arrival.SEEN:
+                self._note_arrival(edits)
             else:
-                self.refuse(f"The editor did not make the edit: {refusal}.", edits.code)
+                self.refuse("The editor says that it made the edit, but its text is another.", edits.code)
 
-        self._around.spawn(watch())
+        self._around.spawn(self._reporting(watch()))
+
+    def _send_again(self, made: Made, edits: Edits, refusal: str, *, sendings: int) -> None:
+        if sendings < MAX_SENDINGS and made.plan is not None and not self._around.delivery.is_current(edits):
+            self._settle(self.renew(made), sendings=sendings + 1)
+        else:
+            self.refuse(f"The editor did not make the edit: {refusal.rstrip('.')}.", edits.code)
+
+    async def _reporting(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - a task's edge: no progress may go on for ever
+            self.note_failure(error)
 
     def _note_arrival(self, edits: Edits) -> None:
-        self._end("done")
         self._keep("")
         if edits.notes:
             self._around.server.show(" ".join(edits.notes))
+        self._end("done")
 
     async def _explain(self, made: Made, explanation: Explanation) -> None:
         server = self._around.server
+        self._end("done")  # an editor may ask its user before it answers
         if self._around.client.shows_documents and made.document is not None:
             uri = uris.from_fs_path(str(made.document))
             if uri is not None and await server.show_document(uri):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from assistant.errors import AssistantError
 from assistant.generator import EventStream, TextGenerator
 from assistant.requests import Event, Failed, Sampling, Started, build_task_request
 from lsp.actions.interface import CountTokens
@@ -82,7 +83,7 @@ class ConfiguredBackend:
             generator=generator,
             sampling=fit_sampling(wanted, context),
             context_tokens=context,
-            count_tokens=estimate_tokens,
+            count_tokens=estimate_tokens if config.generator.url else count_tokens,
         )
 
 
@@ -94,6 +95,16 @@ def fit_sampling(sampling: Sampling, context_tokens: int) -> Sampling:
 def estimate_tokens(text: str) -> int:
     """Say how many tokens a text has at most, nearly always, where nobody can count them."""
     return math.ceil(len(text.encode("utf-8", "surrogatepass")) / BYTES_PER_TOKEN)
+
+
+def count_tokens(text: str) -> int:
+    """Say how many tokens of our generator's model a text has; where it cannot be asked, estimate."""
+    from assistant.client.calls import count_tokens as ask
+
+    try:
+        return ask(text)
+    except AssistantError:  # an older generator, or one that ends: the request itself will tell
+        return estimate_tokens(text)
 
 
 def _find_context(generator: TextGenerator, run: Run) -> int:

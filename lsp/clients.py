@@ -36,9 +36,10 @@ class Client:
     """It can be asked to tell when its settings change."""
 
     @property
-    def is_patient(self) -> bool:
-        """Whether it waits for an action's edit without freezing."""
-        return any(name in self.name.lower() for name in PATIENT_EDITORS)
+    def may_resolve(self) -> bool:
+        """Whether it can ask for an action's edit, and does not freeze while it waits."""
+        is_patient = any(name in self.name.lower() for name in PATIENT_EDITORS)
+        return is_patient and self.has_literals and self.has_data and self.resolves_edits
 
     @property
     def ends_new_files(self) -> bool:

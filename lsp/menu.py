@@ -27,8 +27,8 @@ RUN, CANCEL, INSERT, AGAIN = (
 )
 COMMANDS = (RUN, CANCEL, INSERT, AGAIN)
 KINDS = tuple(types.CodeActionKind(kind.value) for kind in ActionKind)
-MAX_MENUS = 64
-"""So many menus are remembered; what was chosen in an older one is worked out anew."""
+MAX_MENUS = 8
+"""So many menus are remembered, each with its text; what was chosen in an older one is worked out anew."""
 
 Entry = types.CodeAction | types.Command
 Choice = Mapping[str, Any]

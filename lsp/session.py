@@ -49,6 +49,8 @@ class Session:
         self._initial_settings: object = None
         self._is_ready = False
         self.settings = LspSettings()
+        self.resolves = False
+        """Whether edits are asked for with `codeAction/resolve`. Decided once: the handshake says it."""
         self.client = Client()
         self.documents = Documents()
         self.on_editor_process: Callable[[int], object] = lambda _: None
@@ -66,26 +68,22 @@ class Session:
         self.work = Work(
             self._server, self.client, self.documents, self._actions, self._backend, lambda: self.settings
         )
+        self.resolves = self.settings.delivery == "resolve" and self.client.may_resolve
         self.menus = Menus(self.client, resolves=self.resolves)
         self._is_ready = True
         if params.process_id is not None:
             self.on_editor_process(params.process_id)
 
-    @property
-    def resolves(self) -> bool:
-        """Whether edits are asked for with `codeAction/resolve`."""
-        able = self.client.has_literals and self.client.has_data and self.client.resolves_edits
-        return self.settings.delivery == "resolve" and able and self.client.is_patient
-
     async def begin(self) -> None:
         """Say what is wrong with the user's actions and first settings, and ask the editor for the rest."""
         for complaint in (*self._actions.complaints, *parse_settings(self._initial_settings).complaints):
             self._server.warn_once(complaint)
-        if self.settings.delivery == "resolve" and not self.resolves:
-            name = self.client.name or "this editor"
-            self._server.warn_once(f"assistant.delivery: {name} may freeze with `resolve`; `command` is used")
         if self.client.has_configuration:
             self._take_settings(await self._server.fetch_settings(SECTION))
+        if self.settings.delivery == "resolve" and not self.resolves:
+            freezes = f"{self.client.name or 'this editor'} may freeze while it waits"
+            why = "it counts in initializationOptions alone" if self.client.may_resolve else freezes
+            self._server.warn_once(f"assistant.delivery = resolve is not used: {why}")
         if self.client.tells_configuration:
             await self._server.register(types.WORKSPACE_DID_CHANGE_CONFIGURATION)
 

@@ -45,10 +45,10 @@ class SyntaxTree:
         "_parsed",
         "_stale",
         "_was_window_broken",
+        "_whole",
         "is_cell",
         "lines",
         "masked",
-        "whole",
     )
 
     def __init__(self, lines: Lines, *, is_cell: bool = False, masked: bytes | None = None) -> None:
@@ -58,8 +58,7 @@ class SyntaxTree:
         """What the parser sees."""
         if masked is None and not self.is_too_large:
             self.masked = _mask(lines.text, is_cell=is_cell)
-        self.whole = self
-        """The tree of all of the document."""
+        self._whole: SyntaxTree | None = None  # no tree refers to itself: one goes with each keystroke
         self._parsed: Tree | None = None
         self._stale: Tree | None = None
         self._is_suspect = False  # there was an error when the document was last read as a whole
@@ -69,6 +68,11 @@ class SyntaxTree:
     def is_too_large(self) -> bool:
         """Whether the document is beyond what is parsed; the tree is empty then."""
         return len(self.lines.text) > MAX_CHARS
+
+    @property
+    def whole(self) -> SyntaxTree:
+        """The tree of all of the document."""
+        return self._whole or self
 
     @property
     def root(self) -> Node:
@@ -90,7 +94,7 @@ class SyntaxTree:
         if window is None:
             return self
         tree = SyntaxTree(self.lines, is_cell=self.is_cell, masked=self.masked)
-        tree.whole = self
+        tree._whole = self
         tree._parsed = _parse(self.masked, None, _range(self.lines, window))
         is_mended = self._was_window_broken and not tree.root.has_error
         self._was_window_broken = tree.root.has_error

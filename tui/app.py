@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
+from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -67,6 +68,13 @@ class ChatApp(App[int]):
                     loop.add_signal_handler(number, self.exit, 128 + number, 128 + number)
                 except (NotImplementedError, RuntimeError):  # Windows, or no main thread
                     return
+
+    def exit(
+        self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None
+    ) -> None:
+        """Leave. What is still going on for the screen ends before the screen does."""
+        self.workers.cancel_all()
+        super().exit(result, return_code, message)
 
     def close(self) -> None:
         """Keep what is unfinished. After the screen is gone, however that came."""

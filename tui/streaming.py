@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from assistant.errors import AssistantError
 from assistant.generator import EventStream
-from assistant.requests import Event, Failed, Loading
+from assistant.requests import Done, Event, Failed, Loading
 
 Report = Callable[[Loading], None]
 SHORTEST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 2.0
@@ -85,6 +85,8 @@ class Pump:
             events.close()
         for event in events:
             self._keep(event)
+            if isinstance(event, Done | Failed):
+                return
 
     def _keep(self, event: Event) -> None:
         with self._lock:

@@ -139,6 +139,20 @@ def read_model_names(connection: Connection, endpoint: Endpoint) -> list[str]:
     return [str(row["id"]) for row in rows if row.get("id")]
 
 
+def count_tokens(text: str) -> int:
+    """Ask our generator how many tokens of its active model a text has.
+
+    Raises:
+        GeneratorError: It does not run, or cannot be talked to.
+        AssistantError: It has no model, or its model is still loading.
+    """
+    content = _fetch_object(build_own_endpoint(), "POST", "/tokenize", content={"prompt": text})
+    count: object = content.get("count")
+    if not isinstance(count, int):
+        raise GeneratorError("the generator does not say how many tokens a text has")
+    return count
+
+
 def shutdown_generator(*, timeout_s: float = CALL_TIMEOUT_S) -> bool:
     """Ask our generator to end: it cuts off the answers it is giving, and is gone some seconds later.
 

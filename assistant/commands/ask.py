@@ -74,6 +74,8 @@ class Flags(TypedDict):
     timeout_s: float | None
     color: str
     is_quiet: bool
+    is_continued: bool
+    is_unlogged: bool
 
 
 @click.command("ask", cls=ExampleCommand, examples=EXAMPLES, epilog=EPILOG)
@@ -154,6 +156,10 @@ class Flags(TypedDict):
     help="auto, always or never; auto heeds NO_COLOR and FORCE_COLOR.",
 )
 @click.option("-q", "--quiet", "is_quiet", is_flag=True, help="Say nothing but errors beside the answer.")
+@click.option(
+    "-c", "--continue", "is_continued", is_flag=True, help="Go on with the last conversation of the history."
+)
+@click.option("--no-log", "is_unlogged", is_flag=True, help="Keep nothing of this in the history.")
 def ask(**flags: Unpack[Flags]) -> int:
     """Write Python code for one task.
 
@@ -161,6 +167,7 @@ def ask(**flags: Unpack[Flags]) -> int:
     """
     # Late: `ask --help` and a wrong flag need none of it.
     from assistant.client import create_generator
+    from assistant.commands.ask_history import AskHistory
     from assistant.commands.asking import Streams, run_ask
     from assistant.commands.first_model import ensure_model
     from assistant.commands.input_text import read_sources
@@ -179,8 +186,14 @@ def ask(**flags: Unpack[Flags]) -> int:
     config = read_config(project_from=_find_directory())
     task, input_text = read_sources(_sources(flags), sys.stdin, messages)
     options = _build_options(flags, config, task=task, input_text=input_text, form=form)
+    history = AskHistory(messages, keeps=config.history.keep == "on" and not flags["is_unlogged"])
+    if flags["is_continued"]:
+        options = history.resume(options, count=max(config.chat.earlier_turns, 1))
     ensure_model(config, options.model, messages)
-    return run_ask(options, create_generator(config), Streams(output=output, messages=messages))
+    streams = Streams(output=output, messages=messages)
+    return run_ask(
+        options, create_generator(config), streams, lambda answer: history.remember(options, answer)
+    )
 
 
 def _choose_form(flags: Flags) -> Form:

@@ -6,7 +6,7 @@ Knows no flags and no generator but the one it is given.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -29,7 +29,7 @@ from assistant.errors import (
     UnknownModelError,
 )
 from assistant.generator import TextGenerator
-from assistant.requests import FinishReason, Request, Sampling, build_task_request
+from assistant.requests import FinishReason, Request, Role, Sampling, Turn
 
 if TYPE_CHECKING:
     from assistant.replies import Code
@@ -50,6 +50,8 @@ class AskOptions:
 
     task: str
     input: str = ""
+    earlier: tuple[Turn, ...] = ()
+    """What was said before, of a conversation that goes on."""
     sampling: Sampling = field(default_factory=Sampling)
     model: str = ""
     form: Form = Form.CODE
@@ -79,8 +81,19 @@ class _Result:
     is_whole: bool
 
 
-def run_ask(options: AskOptions, generator: TextGenerator, streams: Streams) -> int:
+def run_ask(
+    options: AskOptions,
+    generator: TextGenerator,
+    streams: Streams,
+    remember: Callable[[Answer], None] = lambda _: None,
+) -> int:
     """Ask for one answer and deliver it.
+
+    Args:
+        options: What to ask, and what to do with the answer.
+        generator: Who is asked.
+        streams: Where the answer and what is to be said about it go.
+        remember: Gets the answer, once it is delivered or could not be.
 
     Returns:
         The process's exit code.
@@ -91,10 +104,25 @@ def run_ask(options: AskOptions, generator: TextGenerator, streams: Streams) -> 
     """
     # A file's last line end is no part of what it says, and would be a blank line in the prompt.
     shown = options.input.rstrip("\n")
-    request = build_task_request(options.task, shown, sampling=options.sampling, model=options.model)
+    asked = Turn(role=Role.USER, text=options.task, input=shown)
+    request = Request(turns=(*options.earlier, asked), sampling=options.sampling, model=options.model)
     view = _choose_view(options, request, streams)
     interrupts = Interrupts()
     answer = _stream_answer(request, generator, view, interrupts, streams.messages, options.timeout_s)
+    try:
+        return _conclude(answer, request, options, view, interrupts, streams)
+    finally:
+        remember(answer)
+
+
+def _conclude(
+    answer: Answer,
+    request: Request,
+    options: AskOptions,
+    view: AnswerView,
+    interrupts: Interrupts,
+    streams: Streams,
+) -> int:
     codes = _extract_codes(answer)
     failure = None if interrupts.signal_number else _find_failure(answer, codes, interrupts, options)
     result = _Result(

@@ -170,6 +170,32 @@ async def _send_part(send: Send, part: bytes) -> None:
         await send({"type": "http.response.body", "body": part, "more_body": True})
 
 
+async def count_tokens(desk: Desk, model_name: str, text: str) -> tuple[int, int]:
+    """Count a text's tokens; the model is loaded if it is not.
+
+    Args:
+        desk: What all requests share.
+        model_name: Empty for the active model.
+        text: Not a conversation: no prompt format is put around it.
+
+    Returns:
+        The count, and how many tokens prompt and answer may have together.
+
+    Raises:
+        RefusedError: There is no such model, or it is still loading.
+    """
+    lease = await desk.host.lease(model_name)
+
+    def count() -> int:
+        with desk.encoding:
+            return len(lease.model.encode_text(text))
+
+    try:
+        return await call_in_thread(count), lease.model.context_tokens
+    finally:
+        lease.release()
+
+
 async def _wait_until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from assistant.config import SamplingSettings
 from assistant.errors import AssistantError
-from assistant.server.answers import Answer, Desk
-from assistant.server.bodies import parse_chat, parse_completion
+from assistant.server.answers import Answer, Desk, count_tokens
+from assistant.server.bodies import parse_chat, parse_completion, parse_count
 from assistant.server.guards import build_guards, is_unix
 from assistant.server.host import ModelHost
 from assistant.server.ledger import Ledger
@@ -52,6 +52,7 @@ class Routes:
             Route("/v1/models", self.models),
             Route("/v1/chat/completions", self.chat, methods=["POST"]),
             Route("/v1/completions", self.complete, methods=["POST"]),
+            Route("/tokenize", self.count, methods=["POST"]),
             Route("/v1/requests/{request_id}", self.cancel, methods=["DELETE"]),
             Route("/v1/shutdown", self.shut_down, methods=["POST"]),
         ]
@@ -80,6 +81,12 @@ class Routes:
     async def complete(self, request: Request) -> Answer:
         """Continue a text."""
         return Answer(parse_completion(await _read_body(request), self._defaults), self._desk)
+
+    async def count(self, request: Request) -> Response:
+        """Say how many tokens a text has, and how many prompt and answer may have together."""
+        name, text = parse_count(await _read_body(request))
+        count, context_tokens = await count_tokens(self._desk, name, text)
+        return JSONResponse({"count": count, "max_model_len": context_tokens})
 
     async def cancel(self, request: Request) -> Response:
         """End one request."""

@@ -180,6 +180,13 @@ class CompletionBody(_Ordered):
     suffix: Literal[""] | None = None
 
 
+class CountBody(_Body):
+    """`POST /tokenize`, as vLLM has it."""
+
+    model: Annotated[str, Field(max_length=MAX_MODEL_CHARS), AfterValidator(_check_text)] | None = None
+    prompt: Text
+
+
 def parse_chat(body: bytes, defaults: SamplingSettings) -> Order:
     """Read the body of a chat request.
 
@@ -202,6 +209,16 @@ def parse_completion(body: bytes, defaults: SamplingSettings) -> Order:
     """
     completion = _parse(CompletionBody, body)
     return _build_order(completion, defaults, prompt=completion.prompt[0])
+
+
+def parse_count(body: bytes) -> tuple[str, str]:
+    """Read the body of a request to count tokens; return the model, empty for the active one, and the text.
+
+    Raises:
+        RefusedError: It cannot be honoured; the message names the field.
+    """
+    count = _parse(CountBody, body)
+    return "" if count.model in (None, "default") else count.model, count.prompt
 
 
 def _build_order(

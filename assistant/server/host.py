@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from assistant.config import ServerSettings
+from assistant.config import ModelsSettings, ServerSettings
 from assistant.engine.interface import LoadedModel, LoadModel, LoadProgress
 from assistant.errors import AssistantError, OutOfMemoryError
 from assistant.server.catalog import Catalog, Edition, find_active_edition, find_edition
@@ -165,7 +165,8 @@ class ModelHost:
         """Say why there is nothing that could be loaded."""
         if self._store_error is not None:
             return model_refusal(self._store_error)
-        return RefusedError(503, "no_model", "no model is active", hint="`assistant models pull` fetches one")
+        hint = f"`assistant models pull {ModelsSettings().default} --use` fetches a small one"
+        return RefusedError(503, "no_model", "no model is active", hint=hint)
 
     def find_progress(self) -> LoadProgress | None:
         """How far the load is that requests wait for, or None where none is under way."""

@@ -167,7 +167,7 @@ def test_a_selection_is_taken_in_the_units_of_the_editor(connect: Connect, gener
 def test_only_so_many_menus_are_remembered(editor: Connected) -> None:
     for _ in range(100):
         editor.menu()
-    assert len(editor.server.session.menus.views()) == 64
+    assert len(editor.server.session.menus.views()) == 8
 
 
 def test_the_menu_keeps_its_order_and_ends_with_what_is_around_jobs(

@@ -34,10 +34,18 @@ class Editor:
         self.home = home
         self.file = project / "shapes.py"
 
-    def act(self, title: str, *, first: int = 1, last: int = 0) -> str:
-        """Choose an action, write all files and return what Neovim printed."""
+    def act(self, title: str, *, first: int = 1, last: int = 0, meanwhile: str = "", then: str = "") -> str:
+        """Choose an action, write all files and return what Neovim printed.
+
+        Args:
+            title: What the action's title begins with.
+            first: The cursor's line, or the first of a selection.
+            last: The last line of a selection; 0 for none.
+            meanwhile: A command for Neovim, once the answer has begun.
+            then: A command for Neovim, once the action has ended.
+        """
         program = [str(NVIM), "--clean", "--headless", "-l", str(ACT), sys.executable, str(self.file)]
-        state = {"XDG_STATE_HOME": str(self.home.path / "state")}
+        state = {"XDG_STATE_HOME": str(self.home.path / "state"), "MEANWHILE": meanwhile, "THEN": then}
         done = subprocess.run(
             [*program, title, str(first), str(last)],
             env=self.home.environment(**state),
@@ -50,18 +58,19 @@ class Editor:
         return done.stdout + done.stderr
 
 
-Edit = Callable[[str, str], Editor]
+Edit = Callable[..., Editor]
 
 
 @pytest.fixture
 def edit(tmp_path: Path) -> Iterator[Edit]:
-    """Makes an editor: the text of its file, and what the model answers."""
+    """Makes an editor: the text of its file, what the model answers, and the seconds for each line of it."""
     home = Home(Path(tempfile.mkdtemp(prefix="as", dir="/tmp")))
     servers: list[subprocess.Popen[bytes]] = []
 
-    def make(text: str, reply: str) -> Editor:
+    def make(text: str, reply: str, step_s: float = 0.0) -> Editor:
         script = home.path / "script.json"
-        script.write_text(json.dumps({"pieces": [f"```python\n{reply}```\n"], "step_s": 0.0}))
+        pieces = ["```python\n", *reply.splitlines(keepends=True), "```\n"]
+        script.write_text(json.dumps({"pieces": pieces, "step_s": step_s}))
         program = [sys.executable, "-m", "assistant.server", "--scripted", str(script)]
         nothing = subprocess.DEVNULL
         servers.append(subprocess.Popen(program, env=home.environment(), stdout=nothing, stderr=nothing))
@@ -140,6 +149,76 @@ def test_the_file_that_neovim_writes_has_the_result(
     assert editor.file.read_bytes() == result.encode()
 
 
+@pytest.mark.parametrize(
+    ("text", "reply", "result"),
+    [
+        pytest.param(
+            "class Shape:\n\tdef area(self):\n\t\tpass\n",
+            "class Shape:\n    def area(self):\n        return self.w\n",
+            "class Shape:\n\tdef area(self):\n\t\treturn self.w\n",
+            id="tabs",
+        ),
+        pytest.param(
+            "class Shape:\n    def area(self):\n        pass",
+            "class Shape:\n    def area(self):\n        return self.w\n",
+            "class Shape:\n    def area(self):\n        return self.w",
+            id="no-final-newline",
+        ),
+        pytest.param(
+            "\ufeffclass Shape:  # 👍 汉字\n    def area(self):\n        pass\n",
+            "class Shape:\n    def area(self):\n        return '👍'\n",
+            "\ufeffclass Shape:  # 👍 汉字\n    def area(self):\n        return '👍'\n",
+            id="byte-order-mark",
+        ),
+        pytest.param(
+            "x = '\x0c'\nclass Shape:\n    def area(self):\n        pass\n",
+            "def area(self):\n    return self.w\n",
+            "x = '\x0c'\nclass Shape:\n    def area(self):\n        return self.w\n",
+            id="form-feed",
+        ),
+    ],
+)
+def test_a_file_of_any_style_is_written_in_its_own(edit: Edit, text: str, reply: str, result: str) -> None:
+    editor = edit(text, reply)
+    line = next(n for n, each in enumerate(text.split("\n"), start=1) if "def area" in each)
+    editor.act("Implement `area`", first=line)
+    assert editor.file.read_bytes() == result.encode()
+
+
+def test_an_action_of_ones_own_is_offered(edit: Edit) -> None:
+    editor = edit(AREA, "def area(w, h):\n    return h * w\n")
+    own = '[[action]]\ntitle = "Turn it round"\ntask = "Swap the factors."\nwhere = ["function"]\n'
+    (editor.home.path / "actions.toml").write_text(own)
+    editor.act("Turn it round")
+    assert editor.file.read_bytes() == b"def area(w, h):\n    return h * w\n"
+
+
+def test_one_undo_takes_an_edit_back(edit: Edit) -> None:
+    editor = edit(f"import os\n\n\n{STUB}", AREA)
+    editor.act("Implement `area`", first=4, then="undo")
+    assert editor.file.read_bytes() == f"import os\n\n\n{STUB}".encode()
+
+
+def test_what_is_typed_meanwhile_stays(edit: Edit) -> None:
+    """Neovim makes edits of version 0 unchecked, in whatever lines are there now."""
+    editor = edit(STUB, AREA, step_s=0.1)
+    editor.act("Implement `area`", meanwhile="call append(0, ['import os', '', ''])")
+    assert editor.file.read_bytes() == f"import os\n\n\n{AREA}".encode()
+
+
+def test_what_was_asked_about_and_typed_over_is_not_changed(edit: Edit) -> None:
+    editor = edit(STUB, AREA, step_s=0.1)
+    shown = editor.act("Implement `area`", meanwhile="call setline(2, '    return 1')")
+    assert editor.file.read_bytes() == b"def area(w, h):\n    return 1\n"
+    assert "Insert last result" in shown
+
+
+def test_a_generation_is_cancelled_from_the_menu(edit: Edit) -> None:
+    editor = edit(STUB, "x = 1\n" * 2000, step_s=0.1)
+    editor.act("Implement `area`", meanwhile="lua Choose('Cancel generation')")
+    assert editor.file.read_bytes() == STUB.encode()
+
+
 def test_neovim_creates_the_file_of_tests(edit: Edit) -> None:
     editor = edit(AREA, TESTS)
     editor.act("Write tests for `area`")
@@ -153,3 +232,43 @@ def test_neovim_shows_an_explanation_and_changes_nothing(edit: Edit) -> None:
     assert ".md" in shown
     assert "It multiplies." in shown
     assert editor.file.read_bytes() == AREA.encode()
+
+
+OLD_NVIM = Path("/usr/bin/nvim")
+OLD_ACT = Path(__file__).with_name("old_neovim.lua")
+
+
+def is_old(program: Path) -> bool:
+    if not program.exists():
+        return False
+    said = subprocess.run([str(program), "--version"], capture_output=True, text=True).stdout
+    return "v0.7" in said.partition("\n")[0]
+
+
+@pytest.mark.skipif(not is_old(OLD_NVIM), reason="Debian's Neovim 0.7 is not installed")
+@pytest.mark.parametrize(
+    ("title", "text", "reply", "result"),
+    [
+        ("Implement `area`", STUB, AREA, AREA),
+        (
+            "Write code",
+            "# 👍 list the files",
+            "import os\nfiles = os.listdir()\n",
+            "# 👍 list the files\nimport os\nfiles = os.listdir()",
+        ),
+    ],
+)
+def test_an_old_neovim_writes_the_result(edit: Edit, title: str, text: str, reply: str, result: str) -> None:
+    editor = edit(text, reply)
+    chosen = {"AS_PYTHON": sys.executable, "AS_FILE": str(editor.file), "AS_TITLE": title}
+    state = {"XDG_STATE_HOME": str(editor.home.path / "state"), "VIMRUNTIME": ""}
+    done = subprocess.run(
+        [str(OLD_NVIM), "--clean", "--headless", "+set nofixeol", f"+luafile {OLD_ACT}"],
+        env=editor.home.environment(**chosen, **state),
+        cwd=editor.file.parent,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert editor.file.read_bytes() == result.encode()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import sys
 from pathlib import Path
 
@@ -10,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tree_sitter import Node
 
-from lsp.mirror import Mirror
+from lsp.mirror import ContentChange, Mirror
 from lsp.outline import Definition, find_definitions, find_enclosing, find_stub
-from lsp.positions import Lines, PositionEncoding, Span
+from lsp.positions import Lines, Position, PositionEncoding, Range, Span
 from lsp.syntax import LONG_LINES, SyntaxTree
 
 STDLIB = Path(ast.__file__).parent
@@ -216,3 +217,21 @@ def test_the_tree_finds_no_error_in_the_standard_library() -> None:
         if tree_of(text).root.has_error:
             wrong.append(path.name)
     assert len(wrong) <= 2, f"{wrong} with Python {sys.version}"
+
+
+def test_a_tree_is_gone_with_the_text_that_it_was_of() -> None:
+    """Each holds the whole document: a cycle would keep one for every keystroke until the collector comes."""
+    mirror = Mirror(
+        uri="x", version=1, text="def only_here():\n    pass\n" * 50, encoding=PositionEncoding.UTF16
+    )
+    place = Position(line=3, character=4)
+    gc.collect()
+    gc.disable()
+    try:
+        for version in range(20):
+            mirror.apply(version, [ContentChange(text="(", range=Range(start=place, end=place))])
+            mirror.tree.focused(Span(start=30, end=30))
+        trees = [each for each in gc.get_objects() if isinstance(each, SyntaxTree)]
+    finally:
+        gc.enable()
+    assert sum("def only_here" in tree.lines.text for tree in trees) <= 2

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from homes import ROOT, Home, wait_until
 
@@ -105,6 +106,7 @@ def scripted_home() -> Iterator[Home]:
 
 @pytest.fixture
 def terminal(scripted_home: Home, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    shutil.rmtree(scripted_home.path / "data" / "drafts", ignore_errors=True)
     terminal = Terminal(f"as-{os.getpid()}-{request.node.name[:40]}", scripted_home, tmp_path)
     yield terminal
     terminal.close()
@@ -158,7 +160,8 @@ def test_a_termination_leaves_the_terminal_as_it_was(terminal: Terminal) -> None
     terminal.wait_for("What should the code do?")
     assert terminal.format("alternate_on") == "1"
     pane = int(terminal.format("pane_pid"))
-    subprocess.run(["pkill", "-TERM", "-P", str(pane), "-f", "assistant"], check=True)
+    for child in psutil.Process(pane).children(recursive=True):
+        child.terminate()
     terminal.wait_for("code=143")
     assert terminal.format("alternate_on") == "0"
 

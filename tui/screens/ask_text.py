@@ -11,6 +11,7 @@ from textual.widgets import Input
 
 from tui.screens.dialog import Dialog
 from tui.widgets.plain import PlainStatic
+from tui.widgets.typing_order import LineInput
 
 
 class AskTextScreen(Dialog[str]):
@@ -41,7 +42,7 @@ class AskTextScreen(Dialog[str]):
         """Lay out title, line and complaint."""
         with Vertical(classes="box"):
             yield PlainStatic(self._title, classes="title")
-            yield Input(self._value, id="line", select_on_focus=True)
+            yield LineInput(self._value, id="line", select_on_focus=True)
             yield PlainStatic(self._note, classes="note", id="note")
 
     def on_mount(self) -> None:

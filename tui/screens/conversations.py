@@ -31,6 +31,7 @@ from tui.screens.confirm import ConfirmScreen
 from tui.shown import first_lines, shown_text
 from tui.textual_app import app_of
 from tui.widgets.plain import PlainStatic
+from tui.widgets.typing_order import LineInput
 
 SEARCH_AFTER_S = 0.15
 LISTED = 200
@@ -69,7 +70,7 @@ class ConversationsScreen(Screen[list[Exchange] | None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the search, the list and the preview."""
-        yield Input(placeholder="/ searches all tasks, inputs and answers", id="search")
+        yield LineInput(placeholder="/ searches all tasks, inputs and answers", id="search")
         yield OptionList(id="list")
         yield PlainStatic(id="count")
         with VerticalScroll(id="preview", can_focus=False):

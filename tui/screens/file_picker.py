@@ -18,6 +18,7 @@ from tui.file_search import find_matches, list_files
 from tui.screens.dialog import Dialog
 from tui.shown import shown_text
 from tui.widgets.plain import PlainStatic
+from tui.widgets.typing_order import LineInput
 
 
 class FilePickerScreen(Dialog[str]):
@@ -42,7 +43,7 @@ class FilePickerScreen(Dialog[str]):
     def compose(self) -> ComposeResult:
         """Lay out the line and the list."""
         with Vertical(classes="box"):
-            yield Input(placeholder="letters of a file's path", id="line")
+            yield LineInput(placeholder="letters of a file's path", id="line")
             yield OptionList(id="files")
             yield PlainStatic("Enter makes it the input, Esc types @ as it is.", classes="note")
 

@@ -17,6 +17,7 @@ from assistant.requests import Sampling
 from tui.parameter_lines import LINES, parse_lines, render_lines
 from tui.screens.dialog import Dialog
 from tui.widgets.plain import PlainStatic
+from tui.widgets.typing_order import LineInput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class ParametersScreen(Dialog[Parameters]):
             with Grid():
                 for line in LINES:
                     yield Label(line.title, markup=False)
-                    yield Input(values[line.name], placeholder=line.note, id=line.name)
+                    yield LineInput(values[line.name], placeholder=line.note, id=line.name)
             yield PlainStatic("", classes="complaint", id="complaint")
             with Horizontal(classes="buttons"):
                 yield Button("Cancel (Esc)", id="cancel")

@@ -14,6 +14,7 @@ from textual.widgets import TextArea
 
 from tui.shown import describe_size, first_lines
 from tui.widgets.plain import PlainStatic
+from tui.widgets.typing_order import run_own_binding
 
 MAX_EDITED_CHARS = 100_000
 """A longer text is not put into an editor, which would take seconds for it."""
@@ -28,6 +29,10 @@ class InputEditor(TextArea):
         """A text was pasted that is too long to edit."""
 
         text: str
+
+    async def _on_key(self, event: events.Key) -> None:
+        if not await run_own_binding(self, event):
+            await super()._on_key(event)
 
     async def _on_paste(self, event: events.Paste) -> None:
         if len(self.text) + len(event.text) > MAX_EDITED_CHARS:

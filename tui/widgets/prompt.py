@@ -11,6 +11,7 @@ from textual.widgets import TextArea
 from tui.bindings import build_bindings
 from tui.keys import Place, fixed_actions
 from tui.recall import Recall
+from tui.widgets.typing_order import run_own_binding
 
 LARGE_PASTE_CHARS = 8_000
 """A longer paste is no task: it becomes the input."""
@@ -32,7 +33,7 @@ class Prompt(TextArea):
         &:focus { border: tall $border; }
     }
     """
-    BINDINGS = build_bindings(Place.PROMPT, priority=True, without=fixed_actions())
+    BINDINGS = build_bindings(Place.PROMPT, priority=False, without=fixed_actions())
 
     @dataclass
     class Submitted(Message):
@@ -75,26 +76,17 @@ class Prompt(TextArea):
         self.load("")
         return text
 
-    # A key with priority overtakes the ordinary ones that were typed before it and still wait in the queue of
-    # this widget. What it does waits behind them.
-
     def action_send(self) -> None:
         """Hand the task over."""
-        self.call_later(self._send)
-
-    def action_newline(self) -> None:
-        """Begin a new line."""
-        self.call_later(self.insert, "\n")
-
-    def action_delete_or_quit(self) -> None:
-        """Delete to the right, or leave where there is nothing."""
-        self.call_later(self._delete_or_quit)
-
-    def _send(self) -> None:
         if self.text.strip():
             self.post_message(self.Submitted(self.text))
 
-    def _delete_or_quit(self) -> None:
+    def action_newline(self) -> None:
+        """Begin a new line."""
+        self.insert("\n")
+
+    def action_delete_or_quit(self) -> None:
+        """Delete to the right, or leave where there is nothing."""
         if self.text:
             self.action_delete_right()
         else:
@@ -104,7 +96,7 @@ class Prompt(TextArea):
         if self._handle_key(event):
             event.stop()
             event.prevent_default()
-        else:
+        elif not await run_own_binding(self, event):
             await super()._on_key(event)
 
     def _handle_key(self, event: events.Key) -> bool:
