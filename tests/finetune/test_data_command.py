@@ -269,6 +269,7 @@ def test_a_data_set_that_is_not_there_is_named(hub: StubHub, program: Program) -
     assert "HF_TOKEN" in done.stderr
 
 
+@pytest.mark.slow  # the hub's library tries again for 20 seconds
 def test_a_hub_that_cannot_be_reached_is_named(
     program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

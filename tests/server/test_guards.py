@@ -23,6 +23,7 @@ ROUTES = [
     ("GET", "/v1/models"),
     ("POST", "/v1/chat/completions"),
     ("POST", "/v1/completions"),
+    ("POST", "/tokenize"),
     ("DELETE", "/v1/requests/chatcmpl-1"),
     ("POST", "/v1/shutdown"),
     ("GET", "/nowhere"),
