@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ from lsp.syntax import span_of
 STDLIB = Path(ast.__file__).parent
 ACTIONS = build_actions()
 FEW, MANY = 5, 100
+MODULE = Path("/project/shapes.py")
+TEST_FILE = Path("/project/tests/test_shapes.py")
+OWN_TESTS = "import pytest\n\n\nONE = 1\n\n\ndef test_one():\n    assert ONE == pytest.approx(1)\n"
 
 
 def test_a_whole_file_must_stay_whole() -> None:
@@ -99,6 +103,8 @@ def views_of(text: str, function: Definition) -> Iterator[tuple[str, View]]:
     problem = Diagnostic(span=span_of(name), message="this name is misleading")
     for action in ("optimize", "docstring", "hints", "fix"):
         yield action, view_at(text, cursor, problem)
+    yield "tests", view_at(text, cursor)
+    yield "tests", view_at(text, cursor, files={str(TEST_FILE): OWN_TESTS})
     body = [each for each in function.statements if each != function.docstring]
     lines = function.tree.lines
     if not body or find_stub(function) is not None:
@@ -114,14 +120,17 @@ def views_of(text: str, function: Definition) -> Iterator[tuple[str, View]]:
     yield "apply", view_at(wished, Span(start=first, end=last + len(comment)))
 
 
-def view_at(text: str, selection: Span, *problems: Diagnostic) -> View:
-    mirror = Mirror(uri="", version=0, text=text, encoding=PositionEncoding.UTF8)
+def view_at(
+    text: str, selection: Span, *problems: Diagnostic, files: Mapping[str, str] | None = None
+) -> View:
+    mirror = Mirror(uri=MODULE.as_uri(), version=0, text=text, encoding=PositionEncoding.UTF8)
     return View(
         snapshot=mirror.snapshot,
         tree=mirror.tree,
         selection=selection,
         diagnostics=problems,
-        workspace=FakeWorkspace(),
+        path=MODULE,
+        workspace=FakeWorkspace(files=dict(files or {})),
     )
 
 
@@ -139,10 +148,10 @@ def answer_to(code: str) -> str:
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
-def check_bad_replies(text: str, function: Definition) -> int:
-    """Run every action with every bad reply on one function, and return how many edits were made."""
-    code = answer_to(cut_code(function.tree.lines, function.span))
-    edits, known = 0, dict[str, bool]()
+def check_bad_replies(text: str, function: Definition) -> Counter[str]:
+    """Run every action with every bad reply on one function, and count the edits that each made."""
+    rewritten = answer_to(cut_code(function.tree.lines, function.span))
+    edits, known = Counter[str](), dict[str, bool]()
     for action, view in views_of(text, function):
         offer = next((each for each in ACTIONS.offer(view) if each.action == action), None)
         if offer is None:
@@ -151,14 +160,40 @@ def check_bad_replies(text: str, function: Definition) -> int:
         assert isinstance(plan, Plan)
         mirror = view.snapshot.mirror
         assert isinstance(mirror, Mirror)
+        code = calls_of(function.name) if action == "tests" else rewritten
         for kind, make in BAD_REPLIES.items():
             outcome = ACTIONS.finish(plan, make(code), mirror.since(view.snapshot))
             if isinstance(outcome, Edits):
-                edits += 1
-                check_edit(view, offer, plan, outcome, known, f"{action}: {kind}")
+                edits[action] += 1
+                check = check_tests if action == "tests" else check_edit
+                check(view, offer, plan, outcome, known, f"{action}: {kind}")
             else:
                 assert isinstance(outcome, Refused)
     return edits
+
+
+def calls_of(name: str) -> str:
+    """Code as of a model that was asked for tests: with a call at the end."""
+    test = f"def test_{name}():\n    assert {name}(1) is None\n"
+    return f"from shapes import {name}\n\n\n{test}\n\ntest_{name}()\n"
+
+
+def check_tests(
+    view: View, offer: Offer, plan: Plan, outcome: Edits, known: dict[str, bool], what: str
+) -> None:
+    (file,) = outcome.files
+    before = file.lines.text
+    assert file.uri == TEST_FILE.as_uri(), what
+    assert (before == "") == file.creates, what
+    after = apply_edits(before, file.edits)
+    if after not in known:
+        known[after] = _compiles(after)
+    assert known[after], what
+    assert _definitions(before) <= _definitions(after), what
+
+
+def _definitions(text: str) -> set[str]:
+    return {ast.dump(node) for node in ast.parse(text).body}
 
 
 def check_edit(
@@ -206,18 +241,20 @@ def _bare(text: str, action: str) -> str:
 def test_no_bad_reply_breaks_a_real_module(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     functions = list(functions_of(text))[:6]
-    edits = [check_bad_replies(text, function) for function in functions]
-    assert sum(edits) > 10 * len(functions)
+    edits = sum((check_bad_replies(text, function) for function in functions), Counter[str]())
+    assert edits.total() > 10 * len(functions)
+    assert edits["tests"] > len(functions)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_no_bad_reply_breaks_any_of_a_hundred_modules() -> None:
-    edits = functions = 0
+    edits, functions = Counter[str](), 0
     for path in modules(MANY):
         text = path.read_text(encoding="utf-8")
         for function in functions_of(text):
             edits += check_bad_replies(text, function)
             functions += 1
     assert functions > 1000
-    assert edits > functions
+    editing = {"optimize", "docstring", "hints", "fix", "implement", "write", "apply", "tests"}
+    assert {action for action, count in edits.items() if count > functions / 2} == editing
