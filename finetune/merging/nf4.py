@@ -1,0 +1,80 @@
+# pyright: basic
+"""What a matrix becomes when it is stored in nf4 and read again. Knows no model's files."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from assistant.errors import ModelError
+
+BLOCK = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nf4:
+    """How a base was quantised while an adapter was trained on it."""
+
+    double: bool = True
+    """Whether the scales are quantised too."""
+    dtype: torch.dtype = torch.float32
+    """What the matrices were in before, and are in after."""
+
+
+def roundtrip(weight: Tensor, nf4: Nf4) -> Tensor:
+    """Return what nf4 (Dettmers et al., 2023) keeps of a matrix, in its own type."""
+    kernels: Any = import_module("bitsandbytes.functional")
+    packed, state = kernels.quantize_4bit(
+        weight.to(nf4.dtype).contiguous(),
+        quant_type="nf4",
+        blocksize=BLOCK,
+        compress_statistics=nf4.double,
+    )
+    return kernels.dequantize_4bit(packed, state).to(weight.dtype)
+
+
+def find_quantised(directory: Path) -> frozenset[str]:
+    """Return the names of the weights that 4-bit training quantises: of all linear layers but the head.
+
+    The network is built without memory: only its modules' names are wanted.
+
+    Raises:
+        ModelError: transformers knows no causal model of this configuration.
+    """
+    library: Any = import_module("transformers")
+    try:
+        config = library.AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            model = library.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{directory / 'config.json'} describes no model that can be merged: {str(error).splitlines()[0]}"
+        ) from error
+    head = model.get_output_embeddings()
+    kinds = (torch.nn.Linear, library.pytorch_utils.Conv1D)
+    return frozenset(
+        f"{name}.weight"
+        for name, module in model.named_modules()
+        if isinstance(module, kinds) and module is not head
+    )
+
+
+def check_plain(directory: Path) -> None:
+    """Refuse a base whose files are quantised already.
+
+    Raises:
+        ModelError: They are.
+    """
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    method = (config.get("quantization_config") or {}).get("quant_method")
+    if method:
+        raise ModelError(
+            f"the weights in {directory} are quantised ({method}): nothing can be merged into them",
+            hint="name the same model in 16 bits with --base",
+        )
