@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,26 @@ def create_loader(config: Config) -> LoadModel:
     return load
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A model in memory, without the thread that answers with it."""
+
+    network: Network
+    text: ModelText
+    context_tokens: int
+    placement: Placement
+
+    def start(self, name: str) -> BatchedModel:
+        """Start the thread; from now on the network is its own."""
+        return BatchedModel(
+            name=name,
+            network=self.network,
+            text=self.text,
+            context_tokens=self.context_tokens,
+            placement=self.placement,
+        )
+
+
 def load_model(directory: Path, config: Config, report: Callable[[LoadProgress], None]) -> BatchedModel:
     """Load a model; blocks for seconds to minutes.
 
@@ -45,26 +66,35 @@ def load_model(directory: Path, config: Config, report: Callable[[LoadProgress],
         ConfigError: The settings ask for what this machine does not have.
     """
     manifest = read_manifest(directory)
+    return load_parts(directory, manifest.name, manifest.prompt_format, config, report).start(manifest.name)
+
+
+def load_parts(
+    directory: Path, name: str, prompt_format: str, config: Config, report: Callable[[LoadProgress], None]
+) -> Parts:
+    """Load a model that need not be in the store yet.
+
+    Raises:
+        AssistantError: As `load_model`.
+    """
     placement = choose_placement(config.engine, usable_cores=usable_cores())
     torch.set_num_threads(placement.prefill_threads)
     report(LoadProgress(stage="reading the tokenizer"))
     try:
         model_config = _read_config(directory)
-        text = ModelText(directory, model_config, manifest.prompt_format)
+        text = ModelText(directory, model_config, prompt_format)
         context = _context_tokens(model_config, config.engine.context_tokens)
         network = _load_network(directory, model_config, placement, context, report)
     except AssistantError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        shortage = out_of_memory_error(error, f"the model {manifest.name}")
+        shortage = out_of_memory_error(error, f"the model {name}")
         raise (shortage or ModelError(
-            f"model {manifest.name} cannot be loaded: {type(error).__name__}: {error}",
-            hint=f"`assistant models verify {manifest.name}` says whether its files are whole",
+            f"model {name} cannot be loaded: {type(error).__name__}: {error}",
+            hint=f"`assistant models verify {name}` says whether its files are whole",
         )) from error  # fmt: skip
     gc.collect()
-    return BatchedModel(
-        name=manifest.name, network=network, text=text, context_tokens=context, placement=placement
-    )
+    return Parts(network=network, text=text, context_tokens=context, placement=placement)
 
 
 def usable_cores() -> int:

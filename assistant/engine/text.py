@@ -23,9 +23,9 @@ class ModelText:
 
     def __init__(self, directory: Path, model_config: Any, prompt_format: str) -> None:
         auto = cast("Any", transformers).AutoTokenizer
-        self._tokenizer = auto.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        self.tokenizer = auto.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         self.prompt_format = prompt_format
-        self.end_ids = _end_ids(directory, model_config, self._tokenizer)
+        self.end_ids = _end_ids(directory, model_config, self.tokenizer)
         """Any of these tokens ends an answer."""
 
     def encode_turns(self, turns: Sequence[Turn]) -> list[int]:
@@ -34,15 +34,15 @@ class ModelText:
         Raises:
             RequestRefusedError: The format cannot render it.
         """
-        return prompts.encode_turns(self._tokenizer, self.prompt_format, turns)
+        return prompts.encode_turns(self.tokenizer, self.prompt_format, turns)
 
     def encode_text(self, text: str) -> list[int]:
         """Tokenize a prompt rendered by the caller; special-token strings in it stay text."""
-        return prompts.encode_text(self._tokenizer, text)
+        return prompts.encode_text(self.tokenizer, text)
 
     def open_stream(self) -> TextStream:
         """Return a decoder for one answer."""
-        return TextStream(self._tokenizer.backend_tokenizer)
+        return TextStream(self.tokenizer.backend_tokenizer)
 
 
 class TextStream:

@@ -1,4 +1,4 @@
-"""Runs a converter of `assistant.engine` as a process, and turns what it reports into progress and errors.
+"""Runs a converter of `assistant.engine`, or what measures a model, as a process; reads what it reports.
 
 Named by its module's name alone: torch is never in this process.
 """
@@ -13,11 +13,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from assistant.errors import AssistantError, ModelError, StorageError, UnsafeModelError
+from assistant.errors import (
+    AssistantError,
+    ConfigError,
+    ModelError,
+    OutOfMemoryError,
+    StorageError,
+    UnsafeModelError,
+)
 from assistant.models.progress import PullProgress, ReportPull
 
 GGUF = "assistant.engine.convert_gguf"
 PICKLE = "assistant.engine.convert_pickle"
+MEASURE = "assistant.engine.measure"
 KEPT_VARIABLES = frozenset(
     {
         "PATH",
@@ -37,18 +45,29 @@ KEPT_VARIABLES = frozenset(
 THREADS = "2"
 
 _KINDS: Mapping[str, type[AssistantError]] = {
-    kind.__name__: kind for kind in (ModelError, StorageError, UnsafeModelError)
+    kind.__name__: kind
+    for kind in (ModelError, StorageError, UnsafeModelError, OutOfMemoryError, ConfigError)
 }
 
 
-def run_conversion(module: str, source: Path, target: Path, report: ReportPull) -> None:
-    """Convert a model's weights in a process of their own.
+def run_conversion(
+    module: str,
+    source: Path,
+    target: Path,
+    report: ReportPull,
+    *,
+    what: str = "converting",
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Convert a model's weights, or measure it, in a process of its own.
 
     Args:
-        module: `GGUF` or `PICKLE`.
+        module: `GGUF`, `PICKLE` or `MEASURE`.
         source: A file, or a directory for `PICKLE`.
         target: An empty directory.
         report: Told what is being done.
+        what: How that is called.
+        environment: What the process may see; by default next to nothing.
 
     Raises:
         ModelError: The source cannot be converted.
@@ -62,11 +81,11 @@ def run_conversion(module: str, source: Path, target: Path, report: ReportPull) 
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=target,
-            env=child_environment(os.environ),
+            env=child_environment(os.environ) if environment is None else dict(environment),
             start_new_session=True,
         )
         try:
-            failure, is_done = _follow(process, report)
+            failure, is_done = _follow(process, report, what)
             code = process.wait()
         finally:
             if process.poll() is None:
@@ -78,7 +97,7 @@ def run_conversion(module: str, source: Path, target: Path, report: ReportPull) 
     if failure is not None:
         raise failure
     if code != 0 or not is_done:
-        raise _broken_error(source, code, log)
+        raise _broken_error(f"{what} {source.name}", code, log)
     log.unlink(missing_ok=True)
 
 
@@ -93,14 +112,16 @@ def child_environment(ours: Mapping[str, str]) -> dict[str, str]:
     return theirs | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), THREADS)
 
 
-def _follow(process: subprocess.Popen[bytes], report: ReportPull) -> tuple[AssistantError | None, bool]:
+def _follow(
+    process: subprocess.Popen[bytes], report: ReportPull, what: str
+) -> tuple[AssistantError | None, bool]:
     assert process.stdout is not None
     failure: AssistantError | None = None
     is_done = False
     for line in process.stdout:
         message = _parse_message(line)
         if "stage" in message:
-            report(PullProgress(stage=f"converting: {message['stage']}"))
+            report(PullProgress(stage=f"{what}: {message['stage']}"))
         if "error" in message:
             kind = _KINDS.get(str(message.get("kind")), ModelError)
             failure = kind(str(message["error"]), hint=str(message.get("hint", "")))
@@ -116,11 +137,11 @@ def _parse_message(line: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", message) if isinstance(message, dict) else {}
 
 
-def _broken_error(source: Path, code: int, log: Path) -> ModelError:
+def _broken_error(what: str, code: int, log: Path) -> ModelError:
     if code < 0:
         return ModelError(
-            f"converting {source.name} was ended by signal {-code}",
+            f"{what} was ended by signal {-code}",
             hint="the system may have run out of memory: close other programs, or take a smaller model",
         )
     lines = log.read_bytes()[-4000:].decode("utf-8", errors="replace").strip().splitlines() or [""]
-    return ModelError(f"converting {source.name} failed with exit code {code}: {lines[-1][:500]}")
+    return ModelError(f"{what} failed with exit code {code}: {lines[-1][:500]}")
