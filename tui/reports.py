@@ -23,7 +23,7 @@ def render_progress(progress: Progress) -> str:
     if progress.stage:
         loading = Loading(stage=progress.stage, fraction=progress.fraction)
         return f"{render_loading(loading)} · {progress.seconds:.0f} s"
-    parts = [f"{progress.tokens:,} tokens"]
+    parts = [_count(progress.tokens, "token")]
     if progress.tokens_per_s is not None:
         parts.append(f"{progress.tokens_per_s:.1f} tok/s")
     parts.append(f"{progress.seconds:.1f} s")
@@ -57,7 +57,7 @@ def render_numbers(exchange: Exchange) -> str:
     """Say which model answered, and at what cost."""
     parts = [exchange.model] if exchange.model else []
     if exchange.usage is not None:
-        parts.append(f"{exchange.usage.completion_tokens:,} tokens")
+        parts.append(_count(exchange.usage.completion_tokens, "token"))
     if exchange.tokens_per_s is not None:
         parts.append(f"{exchange.tokens_per_s:.1f} tok/s")
     if exchange.seconds:
@@ -78,3 +78,7 @@ def render_sampling(sampling: Sampling) -> str:
     if sampling.seed is not None:
         parts.append(f"seed {sampling.seed}")
     return " · ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

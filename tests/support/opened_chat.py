@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from textual.widgets import TextArea
 from assistant.config import Config
 from assistant.drafts import DraftKeeper
 from assistant.errors import AssistantError
-from assistant.generator import ScriptedGenerator, TextGenerator
+from assistant.generator import EventStream, ScriptedGenerator, TextGenerator
 from assistant.history.records import Exchange
 from assistant.history.store import History, open_history
+from assistant.requests import Done, Event, FinishReason, Request, Started, Token, Usage
 from tui.app import ChatApp
 from tui.services import Prepare, Services
 from tui.widgets.exchange_view import ExchangeView
@@ -25,6 +26,39 @@ from tui.widgets.transcript import Transcript
 CODE = ["Here:\n\n", "```python\n", "def add(a, b):\n", "    return a + b\n", "```\n"]
 SOURCE = "def add(a, b):\n    return a + b\n"
 PATIENCE_S = 20.0
+
+
+class Measured:
+    """A generator whose answer always takes the same time: for pictures."""
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        self._pieces = list(pieces)
+
+    def stream(self, request: Request) -> EventStream:
+        usage = Usage(prompt_tokens=10, completion_tokens=42)
+        done = Done(
+            finish_reasons=(FinishReason.STOP,),
+            usage=usage,
+            model="smollm2",
+            seconds=1.5,
+            tokens_per_s=28.0,
+        )
+        tokens = [Token(text=piece) for piece in self._pieces]
+        return _Fixed([Started(request_id="1", model="smollm2"), *tokens, done])
+
+
+class _Fixed:
+    def __init__(self, events: Iterable[Event]) -> None:
+        self._events = iter(events)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def close(self) -> None:
+        pass
 
 
 class OpenedChat:

@@ -27,7 +27,7 @@ class ConfirmScreen(Dialog[bool]):
     ConfirmScreen {
         .detail { height: auto; max-height: 12; margin: 1 0; }
         .buttons { height: 1; align-horizontal: right; }
-        Button { margin-left: 2; border: none; height: 1; }
+        Button { margin-left: 2; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -49,8 +49,8 @@ class ConfirmScreen(Dialog[bool]):
                 with VerticalScroll(classes="detail", can_focus=False):
                     yield PlainStatic(self._detail, classes="note")
             with Horizontal(classes="buttons"):
-                yield Button("No (n)", id="no", variant="primary")
-                yield Button(f"{self._yes} (y)", id="yes")
+                yield Button("No (n)", id="no", variant="primary", compact=True)
+                yield Button(f"{self._yes} (y)", id="yes", compact=True)
 
     def on_mount(self) -> None:
         """Make no the answer of Enter."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Grid, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -28,7 +28,15 @@ class HelpScreen(Dialog[None]):
         keymap: Keys that the user has changed, by action.
     """
 
-    DEFAULT_CSS = "HelpScreen .keys { height: 1fr; }"
+    DEFAULT_CSS = """
+    HelpScreen {
+        .keys { height: 1fr; }
+        Grid { grid-size: 2; grid-columns: 22 1fr; grid-rows: auto; grid-gutter: 0 1; }
+        Grid { height: auto; margin-bottom: 1; }
+        .place { text-style: bold underline; }
+        .spelling { text-style: bold; }
+    }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("q,enter,f1", "leave", "back", show=False)]
 
     def __init__(self, keymap: dict[str, str]) -> None:
@@ -41,18 +49,14 @@ class HelpScreen(Dialog[None]):
             yield PlainStatic("Keys", classes="title")
             with VerticalScroll(classes="keys"):
                 for place in Place:
-                    yield Static(self._paint(place), markup=False)
+                    yield PlainStatic(place.value.capitalize(), classes="place")
+                    with Grid():
+                        yield from self._lay_out(place)
                 yield PlainStatic(NOTES, classes="note")
 
-    def _paint(self, place: Place) -> Content:
-        lines = [Content.styled(place.value.capitalize(), "bold underline")]
+    def _lay_out(self, place: Place) -> ComposeResult:
         for action in actions_in(place):
             keys = spelled_keys(self._keymap.get(action.name, action.keys))
-            lines.append(
-                Content.assemble(
-                    (f"  {keys:<24} ", "bold"),
-                    action.help,
-                    ("" if action.is_fixed else f"  {action.name}", "dim"),
-                )
-            )
-        return Content("\n").join([*lines, Content("")])
+            yield PlainStatic(keys, classes="spelling")
+            name = "" if action.is_fixed else f"  {action.name}"
+            yield Static(Content.assemble(action.help, (name, "dim")), markup=False)

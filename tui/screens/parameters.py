@@ -41,10 +41,10 @@ class ParametersScreen(Dialog[Parameters]):
     DEFAULT_CSS = """
     ParametersScreen {
         Grid { grid-size: 2; grid-columns: 14 1fr; grid-rows: 1; height: auto; grid-gutter: 0 1; }
-        Input { border: none; height: 1; padding: 0; background: $boost; }
+        Input { background: $boost; }
         Select { height: auto; }
         .buttons { height: 1; align-horizontal: right; margin-top: 1; }
-        Button { margin-left: 2; border: none; height: 1; }
+        Button { margin-left: 2; }
     }
     """
 
@@ -63,11 +63,11 @@ class ParametersScreen(Dialog[Parameters]):
             with Grid():
                 for line in LINES:
                     yield Label(line.title, markup=False)
-                    yield LineInput(values[line.name], placeholder=line.note, id=line.name)
+                    yield LineInput(values[line.name], placeholder=line.note, id=line.name, compact=True)
             yield PlainStatic("", classes="complaint", id="complaint")
             with Horizontal(classes="buttons"):
-                yield Button("Cancel (Esc)", id="cancel")
-                yield Button("Apply (Enter)", id="apply", variant="primary")
+                yield Button("Cancel (Esc)", id="cancel", compact=True)
+                yield Button("Apply (Enter)", id="apply", variant="primary", compact=True)
 
     def on_mount(self) -> None:
         """Go to the first line, and ask for the models meanwhile."""
