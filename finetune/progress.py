@@ -18,6 +18,8 @@ class Step:
     done: int = 0
     total: int = 0
     """In the same unit as `done`; 0 where it is not known."""
+    detail: str = ""
+    """What else is good to know now, in a few words."""
 
 
 Report = Callable[[Step], None]

@@ -49,10 +49,10 @@ def render_step(step: Step, elapsed_s: float) -> str:
     if not step.total:
         return f"{step.stage} …"
     line = f"{step.stage} {render_bar(step.done / step.total)}"
-    if elapsed_s < LEAST_S or not step.done:
-        return line
-    left = elapsed_s / step.done * (step.total - step.done)
-    return f"{line} · {render_left(left)} left"
+    if elapsed_s >= LEAST_S and step.done:
+        left = elapsed_s / step.done * (step.total - step.done)
+        line = f"{line} · {render_left(left)} left"
+    return f"{line} · {step.detail}" if step.detail else line
 
 
 def render_left(seconds: float) -> str:

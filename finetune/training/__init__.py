@@ -1,0 +1,1 @@
+"""Training an adapter on a run's tokens. Modules that name torch are imported when training begins."""
