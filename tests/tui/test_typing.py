@@ -9,11 +9,13 @@ import pytest
 from opened_chat import OpenedChat, play
 from textual import events
 
+from assistant.commands.input_text import MAX_INPUT_BYTES
 from assistant.config import ChatSettings, Config
 from assistant.drafts import Draft, DraftKeeper
 from assistant.errors import GeneratorLostError
 from tui.keys import parse_keymap
 from tui.widgets.input_pane import InputPane
+from tui.widgets.prompt import Prompt
 
 
 def pane_of(opened: OpenedChat) -> InputPane:
@@ -279,3 +281,30 @@ def test_every_theme_shows_code(theme: str) -> None:
         await opened.until_shown("return a + b")
 
     play(OpenedChat(config=Config(chat=ChatSettings(theme=theme))), run)
+
+
+def test_what_is_typed_before_a_task_is_taken_is_the_next_task() -> None:
+    async def run(opened: OpenedChat) -> None:
+        await opened.type("add")
+        prompt = opened.app.chat_screen.query_one(Prompt)
+        prompt.action_send()
+        prompt.insert("next")
+        await opened.until(lambda: bool(opened.saved))
+        await opened.until_answered()
+        assert opened.saved[-1].task == "add"
+        assert prompt.text == "next"
+
+    play(OpenedChat(), run)
+
+
+def test_a_task_that_cannot_be_sent_is_put_back_before_what_was_typed_since() -> None:
+    async def run(opened: OpenedChat) -> None:
+        prompt = opened.app.chat_screen.query_one(Prompt)
+        prompt.load("x" * (MAX_INPUT_BYTES + 1))
+        prompt.action_send()
+        prompt.insert("next")
+        await opened.until_shown("are the limit")
+        assert prompt.text.endswith("xnext")
+        assert len(prompt.text) == MAX_INPUT_BYTES + 5
+
+    play(OpenedChat(), run)

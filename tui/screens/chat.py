@@ -175,15 +175,16 @@ class ChatScreen(AnsweringScreen):
     def _send(self, event: Prompt.Submitted) -> None:
         event.stop()
         if self.chat.waiting is not None:
+            self.query_one(Prompt).put_back(event.task)
             self.tell("one task waits already: it is sent after this answer")
             return
         pane = self.query_one(InputPane)
         fault = self.chat.find_fault(event.task, pane.text)
         if fault:
+            self.query_one(Prompt).put_back(event.task)
             app_of(self).notify(fault, severity="error", markup=False)
             return
         input_text = pane.text
-        self.query_one(Prompt).take()
         pane.load("")
         self.ask(event.task, input_text)
 

@@ -76,10 +76,14 @@ class Prompt(TextArea):
         self.load("")
         return text
 
+    def put_back(self, task: str) -> None:
+        """Take a task back that could not be sent, before what was typed since."""
+        self.load(task + self.text)
+
     def action_send(self) -> None:
-        """Hand the task over."""
+        """Hand the task over. What is typed from now on is the next one, however late this one is taken."""
         if self.text.strip():
-            self.post_message(self.Submitted(self.text))
+            self.post_message(self.Submitted(self.take()))
 
     def action_newline(self) -> None:
         """Begin a new line."""
