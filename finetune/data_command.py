@@ -148,14 +148,14 @@ def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     return [name for name in find_runs() if name.startswith(incomplete)]
 
 
-_run_argument = click.argument("run", metavar="RUN", shell_complete=_complete_run)
+run_argument = click.argument("run", metavar="RUN", shell_complete=_complete_run)
 
 
 @data.command(
     "inspect",
     examples=("assistant finetune data inspect my-code", "assistant finetune data inspect my-code --rejects"),
 )
-@_run_argument
+@run_argument
 @click.option("--rejects", is_flag=True, help="Every row that was left out, with place and reason.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object; with --rejects one a line.")
 def inspect(run: str, *, rejects: bool, as_json: bool) -> None:
@@ -176,7 +176,7 @@ def inspect(run: str, *, rejects: bool, as_json: bool) -> None:
 
 
 @data.command("preview", examples=("assistant finetune data preview my-code -n 5",))
-@_run_argument
+@run_argument
 @click.option(
     "-n", "count", metavar="N", callback=whole_number_between(1, 1000), help="So many rows; by default 3."
 )

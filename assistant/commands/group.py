@@ -56,7 +56,7 @@ ENTRIES: Mapping[str, Entry] = {
         module="lsp.command", attribute="lsp", help="Offer code actions to an editor: it starts this itself."
     ),
     "finetune": Entry(
-        module="finetune.command", attribute="finetune", help="Prepare a model's training on your own code."
+        module="finetune.command", attribute="finetune", help="Train a model on your own code, measure it, and put it in service if it is better."
     ),
     "history": _entry("history", "history", "List, search, show, export and delete what was asked."),
     "models": _entry("models", "models", "List, fetch, choose and remove models."),

@@ -1,0 +1,173 @@
+"""The stage that measures base, active model (where it is another) and trained one on the same rows.
+
+Leaves `answers.jsonl` (what each model answered) and a record with all numbers and the verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from assistant import paths
+from assistant.errors import ModelError
+from assistant.models.store import ModelStore
+from finetune.base import Base, hash_tokenizer
+from finetune.gate.measures import MEASURES, Context, RowResult, measure_all, normalize_code
+from finetune.gate.measuring import Candidate, HeldOut, MeasureModel, choose_held_out, measure_model
+from finetune.gate.verdict import MARGIN, Numbers, Verdict, judge, render_number
+from finetune.progress import Report, Step, report_nothing
+from finetune.rows import TRAIN, read_rows
+from finetune.rundir import RunDir, write_json_lines, write_record
+
+STAGE = "gate"
+ANSWERS_NAME = "answers.jsonl"
+PER_TOKEN = frozenset({"token_accuracy", "heed"})
+"""Measures that mean nothing between models that cut text into other tokens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOptions:
+    """How models are measured."""
+
+    margin: float = MARGIN
+    """The completion NLL must fall by this share."""
+    rows: int = 200
+    """So many held-out rows are scored at most."""
+    answers: int = 100
+    """So many of them are answered at most."""
+    max_new_tokens: int = 256
+    """Of an answer. One that is longer counts as not ended."""
+
+
+def run_gate(
+    run: RunDir,
+    base: Base,
+    trained: Candidate,
+    options: GateOptions,
+    report: Report = report_nothing,
+    *,
+    adapter_sha256: str = "",
+    measure: MeasureModel = measure_model,
+) -> dict[str, Any]:
+    """Measure, judge, and return the stage's record. The caller holds the run's lock.
+
+    Raises:
+        AssistantError: A model cannot be run, or the disk is full.
+    """
+    held_out = choose_held_out(run, most=options.rows, asked=options.answers)
+    context = Context(
+        trained_code=frozenset(normalize_code(row.code) for row, side in read_rows(run) if side == TRAIN)
+    )
+    rivals = find_rivals(base, held_out.train_format)
+    with run.open_stage(STAGE) as directory:
+        found: dict[str, list[RowResult]] = {}
+        for candidate in [*rivals, trained]:
+            report(Step(stage=f"measuring {candidate.name}"))
+            found[candidate.name] = measure(candidate, held_out, options.max_new_tokens, directory, report)
+        numbers = {name: measure_all(results, context) for name, results in found.items()}
+        verdicts = {
+            rival.name: _judge(rival, trained, held_out, found, numbers, options.margin) for rival in rivals
+        }
+        name, verdict = _find_strictest(verdicts)
+        write_json_lines(directory / ANSWERS_NAME, list(_list_answers(held_out, found)))
+        write_record(
+            directory,
+            STAGE,
+            {
+                "base": base.name,
+                "trained": trained.name,
+                "adapter_sha256": adapter_sha256,
+                "compared_with": name,
+                "rows": len(held_out.rows),
+                "answers": sum(bool(row["ask"]) for row in held_out.rows),
+                "max_new_tokens": options.max_new_tokens,
+                "margin": options.margin,
+                "numbers": numbers,
+                "outcome": verdict.outcome.value,
+                "is_better": verdict.is_better,
+                "gain": verdict.gain,
+                "sentence": verdict.sentence,
+            },
+        )
+    return run.read_record(STAGE)
+
+
+def find_rivals(base: Base, train_format: str) -> list[Candidate]:
+    """Return what a trained model is held against: its base, and the active one where it is another."""
+    store = ModelStore(paths.models_dir())
+    in_store = store.find(base.name) is not None
+    rivals = [
+        Candidate(
+            name=base.name,
+            directory=base.directory,
+            serve_format=store.read_manifest(base.name).prompt_format if in_store else train_format,
+        )
+    ]
+    try:
+        active = store.active()
+        if active is not None and active != base.name:
+            directory = store.resolve(active)
+            rivals.append(
+                Candidate(
+                    name=active, directory=directory, serve_format=store.read_manifest(active).prompt_format
+                )
+            )
+    except ModelError:
+        pass  # a damaged pointer or model is no rival: nothing worse can take its place
+    return rivals
+
+
+def render_report(record: Mapping[str, Any]) -> list[str]:
+    """Return the lines that show before and after."""
+    old, new = record["numbers"][record["compared_with"]], record["numbers"][record["trained"]]
+    width = max(len(measure.label) for measure in MEASURES)
+    lines = [
+        f"{measure.label:<{width}}  {render_number(measure, old.get(measure.key)):>8} -> "
+        f"{render_number(measure, new.get(measure.key)):>8}"
+        for measure in MEASURES
+    ]
+    head = (
+        f"{record['compared_with']} -> {record['trained']}, {record['rows']} held-out rows,"
+        f" {record['answers']} answered"
+    )
+    return [head, *lines, record["sentence"]]
+
+
+def _judge(
+    rival: Candidate,
+    trained: Candidate,
+    held_out: HeldOut,
+    found: Mapping[str, Sequence[RowResult]],
+    numbers: Mapping[str, Numbers],
+    margin: float,
+) -> Verdict:
+    old = dict(numbers[rival.name])
+    if hash_tokenizer(rival.directory) != held_out.tokenizer_sha256:
+        old = {key: value for key, value in old.items() if key not in PER_TOKEN}
+    return judge(found[rival.name], found[trained.name], old, numbers[trained.name], margin=margin)
+
+
+def _find_strictest(verdicts: Mapping[str, Verdict]) -> tuple[str, Verdict]:
+    """Return the verdict that counts: a model must be better than each that it could take the place of."""
+    order = sorted(verdicts.items(), key=lambda item: (item[1].is_better, item[1].gain))
+    return order[0]
+
+
+def _list_answers(held_out: HeldOut, found: Mapping[str, Sequence[RowResult]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "place": str(example.place),
+            "task": example.task,
+            "code": example.code,
+            **{
+                name: {
+                    "reply": results[number].reply,
+                    "ended": results[number].has_ended,
+                    "nats": results[number].nats,
+                }
+                for name, results in found.items()
+            },
+        }
+        for number, example in enumerate(held_out.examples)
+    ]
