@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from textual.events import Key
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.widgets import TextArea
 
@@ -135,8 +137,15 @@ class OpenedChat:
         await self.pilot.pause()
 
     async def type(self, text: str) -> None:
-        names: Mapping[str, str] = {" ": "space", "\n": "ctrl+j"}
-        await self.press(*(names.get(character, character) for character in text))
+        """Type a text at once, as a terminal hands over what is typed fast."""
+        driver = self.app._driver
+        assert driver is not None
+        for character in text:
+            is_end = character == "\n"
+            key = Key("ctrl+j" if is_end else _character_to_key(character), None if is_end else character)
+            key.set_sender(self.app)
+            driver.send_message(key)
+        await self.pilot.pause()
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition."""

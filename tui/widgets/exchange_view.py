@@ -73,14 +73,16 @@ class ExchangeView(Vertical, can_focus=True):
         yield verdict
 
     def show_more(self, text: str) -> None:
-        """Show some more of an answer that is coming."""
-        if self._live is not None:
+        """Show some more of an answer that is coming; nothing where the screen is being taken down already."""
+        if self._live is not None and self._live.is_attached:
             self._live.show_more(text)
 
     async def freeze(self, exchange: Exchange) -> None:
         """Show the whole answer from its whole text; it has come to its end."""
         self.exchange = exchange
         self.reading = await asyncio.to_thread(read_answer, exchange.answer)
+        if not self.is_attached:  # the program ends
+            return
         verdict = self.query_one(".verdict", PlainStatic)
         if self._live is not None:
             with self.app.batch_update():  # pyright: ignore[reportUnknownMemberType]
