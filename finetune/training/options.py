@@ -115,6 +115,8 @@ def _one_of(*choices: str) -> Check:
 
 def _targets(value: str) -> str:
     names = value.split(",")
+    if value == "all-linear":
+        return ""
     if any(not name.replace("_", "").replace(".", "").isalnum() for name in names):
         return "must be all-linear, or names with commas between"
     banned = [name for name in names if name in ("lm_head", "embed_tokens")]

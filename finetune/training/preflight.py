@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -104,6 +105,8 @@ def running_on(setup: Setup) -> Generator[None]:
         OutOfMemoryError: It is.
     """
     torch: Any = import_module("torch")
+    # It warns of a kernel for computing in four bits on a CPU, which nobody does here.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     if setup.options.threads:
         torch.set_num_threads(setup.options.threads)
     try:

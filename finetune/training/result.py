@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from finetune.rundir import RunDir
+
 STAGE = "train"
 ADAPTER = "adapter"
 """The directory of the adapter in a run, in PEFT's own format."""
@@ -39,3 +41,14 @@ class TrainResult:
 def result_from_json(record: Mapping[str, Any]) -> TrainResult:
     """Return the result in a stage's record."""
     return TrainResult(**{name: record[name] for name in TrainResult.__slots__})
+
+
+def build_summary(run: RunDir, result: TrainResult) -> dict[str, Any]:
+    """Return what a program is told of a training that went to its end."""
+    return {
+        "schema": 1,
+        "run": run.name,
+        "adapter": str(run.path / ADAPTER),
+        "metrics": str(run.path / METRICS_NAME),
+        **result.to_json(),
+    }

@@ -23,7 +23,7 @@ from finetune.training.hardware import Setup, choose_setup, find_hardware
 from finetune.training.interrupting import TrainingInterrupted
 from finetune.training.metrics import MetricsFile
 from finetune.training.options import TrainOptions
-from finetune.training.preflight import Fit, check_disk, find_fit, running_on
+from finetune.training.preflight import CHECKPOINTS, Fit, check_disk, find_fit, running_on
 from finetune.training.processes import Processes, find_processes
 from finetune.training.result import ADAPTER, METRICS_NAME, STAGE, TrainResult, result_from_json
 from finetune.training.starting import Start, find_start
@@ -72,6 +72,46 @@ def train_run(
         return _Training(run, base, setup, fit, processes, report).run_from(start)
 
 
+def check_run(
+    run: RunDir, base: Base, options: TrainOptions, report: Report = report_nothing
+) -> dict[str, Any]:
+    """Look at all that a training needs, make one real step and measure one real batch; write nothing.
+
+    Returns:
+        Steps, memory, disk and time that it will take.
+
+    Raises:
+        AssistantError: As `train_run`.
+    """
+    check_base(run, base)
+    processes = find_processes()
+    setup = choose_setup(options, find_hardware(options.device, processes.local_rank))
+    with running_on(setup):
+        report(Step(stage="loading the libraries for training"))
+        fit = find_fit(run, base, setup, processes)
+        check_disk(run, fit)
+        training = _Training(run, base, setup, fit, processes, report)
+        trainer = training.build()[0]
+        report(Step(stage="trying one step"))
+        speed = trainer.rehearse()
+    plan = fit.plan
+    return {
+        "sequences": len(fit.sequences),
+        "steps": len(plan.steps),
+        "epoch_steps": plan.epoch_steps,
+        "eval_steps": plan.eval_steps,
+        "micro_batch": fit.micro_batch,
+        "gradient_checkpointing": fit.checkpointing,
+        "device": setup.hardware.name,
+        "precision": setup.precision,
+        "trained_parameters": fit.shape.adapter,
+        "memory": fit.memory,
+        "memory_free": setup.hardware.memory,
+        "disk": CHECKPOINTS * fit.checkpoint_bytes,
+        "minutes": sum(plan.tokens) / speed / 60,
+    }
+
+
 def check_base(run: RunDir, base: Base) -> None:
     """Refuse a base that is not whole, or that would read a run's tokens as other text.
 
@@ -101,10 +141,10 @@ class _Training:
         self.checkpoints = Checkpoints(run.path / DIRECTORY)
         self.metrics = MetricsFile(run.path / METRICS_NAME)
 
-    def run_from(self, start: Start) -> TrainResult:
-        """Train, and publish what was learnt."""
-        building: Any = import_module("finetune.training.assembling")
-        trainer, watcher, stop = building.build_trainer(
+    def build(self) -> Any:
+        """Return a trainer, who watches it and what stops it."""
+        assembling: Any = import_module("finetune.training.assembling")
+        return assembling.build_trainer(
             base=self.base,
             setup=self.setup,
             fit=self.fit,
@@ -113,6 +153,10 @@ class _Training:
             metrics=self.metrics if self.processes.is_main else None,
             report=self.report,
         )
+
+    def run_from(self, start: Start) -> TrainResult:
+        """Train, and publish what was learnt."""
+        trainer, watcher, stop = self.build()
         self.report(Step(stage="trying one step"))
         trainer.rehearse()
         trainer.accelerator.wait_for_everyone()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -139,22 +140,29 @@ class AdapterTrainer(SFTTrainer):
         size = max(1, self.args.per_device_train_batch_size)
         return [ordered[first : first + size] for first in range(0, len(ordered), size)]
 
-    def rehearse(self) -> None:
-        """Make one real step's gradients and measure one real batch, the longest of each; keep nothing."""
+    def rehearse(self) -> float:
+        """Make one real step's gradients and measure one real batch, the longest of each; keep nothing.
+
+        Returns:
+            Tokens per second of the step, padding counted.
+        """
         state = random.getstate()
         devices = [self.args.device] if self.args.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             longest = max(self.batches, key=self._padded_size)
             inputs = self._prepare_inputs(self.data_collator([self.sequences[one] for one in longest]))
             self.model.train()
+            began = time.monotonic()
             with self.compute_loss_context_manager():
                 loss = self.compute_loss(self.model, inputs)
             loss.backward()
             self.model.zero_grad()
+            speed = inputs["input_ids"].numel() / (time.monotonic() - began)
             if self.held_out:
                 self.model.eval()
                 self.measure(self.build_eval_batches()[0])
         random.setstate(state)
+        return speed
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         step = self.state.global_step
