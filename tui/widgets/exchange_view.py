@@ -73,7 +73,7 @@ class ExchangeView(Vertical, can_focus=True):
         yield verdict
 
     def show_more(self, text: str) -> None:
-        """Show some more of an answer that is coming; nothing where the screen is being taken down already."""
+        """Show some more of an answer that is coming; nothing where the screen goes away already."""
         if self._live is not None and self._live.is_attached:
             self._live.show_more(text)
 
