@@ -1,4 +1,4 @@
-"""The chat as a process on a terminal of its own, beside a scripted generator that is ready or still loads."""
+"""The chat as a process on a terminal of its own, beside a scripted generator that is ready or loads."""
 
 from __future__ import annotations
 
