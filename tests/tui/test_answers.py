@@ -17,6 +17,7 @@ from assistant.errors import GeneratorLostError, ModelError, StorageError
 from assistant.generator import EventStream
 from assistant.history.records import Exchange, Outcome
 from assistant.requests import Done, Event, Failed, FinishReason, Loading, Request, Started, Token, Usage
+from tui.reading import Reading, read_answer
 from tui.services import Report
 from tui.widgets.transcript import MOUNTED_AT_MOST, Transcript
 
@@ -187,6 +188,29 @@ def test_a_task_that_waits_comes_back_when_the_answer_is_stopped() -> None:
         assert opened.prompt().text == "one"
 
     play(OpenedChat(generator=generator), run)
+
+
+def test_a_task_that_is_sent_while_the_end_is_taken_in_cuts_nothing_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = threading.Event()
+
+    def read_late(answer: str) -> Reading:
+        assert not answer or sent.wait(30)
+        return read_answer(answer)
+
+    monkeypatch.setattr("tui.widgets.exchange_view.read_answer", read_late)
+
+    async def run(opened: OpenedChat) -> None:
+        await opened.type("one")
+        await opened.press("enter")
+        await opened.until(lambda: len(opened.saved) == 2)
+        opened.app.chat_screen.ask("two", "")
+        sent.set()
+        await opened.until_answered()
+        assert opened.shown().count("parses · ") == 2
+
+    play(OpenedChat([CODE, CODE]), run)
 
 
 def test_the_reader_who_scrolled_up_is_left_there_and_sending_follows_again() -> None:

@@ -55,6 +55,7 @@ class AnsweringScreen(Screen[None]):
         self.services = services
         """What it works with."""
         self._rest = ("ready", "")
+        self._following = asyncio.Lock()
         self.chat = chat
         """The conversation."""
         self.recall = Recall()
@@ -106,8 +107,13 @@ class AnsweringScreen(Screen[None]):
             self.tell(f"at temperature {FRESH_TEMPERATURE:g}, as 0 would give the same answer")
         self.follow(self.chat.ask_again(exchange))
 
-    @work(exclusive=True, group="follow")
+    @work(group="follow")
     async def follow(self, exchange: Exchange) -> None:
+        """Show an answer, once the one before it is shown whole."""
+        async with self._following:
+            await self._follow(exchange)
+
+    async def _follow(self, exchange: Exchange) -> None:
         """Show an answer while it comes, on a clock whose pace is set by what showing costs."""
         view = await self.query_one(Transcript).add(exchange)
         ended: Exchange | None = None
