@@ -48,7 +48,7 @@ def build_trainer(
     model = load_base(base.directory, setup, report)
     report(Step(stage="preparing the training"))
     arguments = build_arguments(
-        checkpoints.path,
+        checkpoints.path.parent,
         setup,
         fit.plan,
         processes,

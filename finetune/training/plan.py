@@ -46,13 +46,19 @@ def build_plan(lengths: Sequence[int], options: TrainOptions, micro_batch: int) 
     check_batch(len(lengths), options)
     total = options.max_steps or max(1, math.ceil(len(lengths) * options.epochs / batch))
     chooser = random.Random(options.seed)
-    order: list[int] = []
-    while len(order) < total * batch:
-        order += chooser.sample(range(len(lengths)), len(lengths))
+    size = POOL_STEPS * batch
     steps: list[list[list[int]]] = []
-    for first in range(0, total * batch, POOL_STEPS * batch):
-        pool = order[first : min(first + POOL_STEPS * batch, total * batch)]
-        steps += _divide(pool, lengths, options, chooser, micro_batch)
+    carried: list[int] = []
+    while len(steps) < total:
+        order = chooser.sample(range(len(lengths)), len(lengths))
+        # What an epoch has left begins the next, in a step of its own: no row comes twice in a step.
+        order = [*carried, *(one for one in order if one not in carried), *carried]
+        whole, first = len(order) // batch * batch, batch if carried else 0
+        pools = [order[:first], *(order[at : min(at + size, whole)] for at in range(first, whole, size))]
+        carried = order[whole:]
+        for pool in pools:
+            steps += _divide(pool, lengths, options, chooser, micro_batch)
+    steps = steps[:total]
     return Plan(
         steps=steps,
         tokens=[sum(lengths[one] for micro in step for one in micro) for step in steps],
