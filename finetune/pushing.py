@@ -29,7 +29,7 @@ PUSHED_NAMES = frozenset(
 )  # fmt: skip
 """Beside weights and licences. Not the manifest: it names places on this machine."""
 _PUSHED = re.compile(r"model(-\d{5}-of-\d{5})?\.safetensors|(LICENSE|NOTICE|USE_POLICY)(\.txt|\.md)?")
-_REPOSITORY = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
+_REPOSITORY = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

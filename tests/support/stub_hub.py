@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -28,6 +29,7 @@ class StubRepository:
     token: str = ""
     lies: dict[str, bytes] = field(default_factory=dict[str, bytes])
     """What is sent in place of a file."""
+    is_private: bool = False
     before: Callable[[str], int] | None = None
     """Called with each path before its content is sent; returns the status to answer with."""
 
@@ -37,6 +39,8 @@ class StubHub:
 
     def __init__(self) -> None:
         self.repositories: dict[str, StubRepository] = {}
+        self.users: dict[str, dict[str, Any]] = {}
+        """By token: what the hub says of whoever sends it. They write to what is theirs."""
         self.requests: list[tuple[str, str]] = []
         """Method and path of every request, oldest first."""
         hub = self
@@ -70,10 +74,61 @@ class _Handler(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
-        self._answer()
+        if urlsplit(self.path).path != "/api/whoami-v2":
+            self._answer()
+            return
+        user = self._find_user()
+        self.stub.requests.append((self.command, self.path))
+        if user is None:
+            self._refuse(401, "")
+        else:
+            self._send_json(user)
 
     def do_HEAD(self) -> None:
         self._answer()
+
+    def do_POST(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.stub.requests.append((self.command, path))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        user = self._find_user()
+        parts = path.strip("/").split("/")
+        if path == "/api/validate-yaml":
+            self._send_json({"errors": [], "warnings": []})
+        elif user is None:
+            self._refuse(401, "")
+        elif path == "/api/repos/create":
+            wanted = json.loads(body)
+            self._create(user, f"{wanted.get('organization') or user['name']}/{wanted['name']}", wanted)
+        elif parts[2] != user["name"]:
+            self._refuse(403, "")
+        elif parts[4] == "preupload":
+            names = [one["path"] for one in json.loads(body)["files"]]
+            files = [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]
+            self._send_json({"files": files})
+        else:
+            self._commit("/".join(parts[2:4]), body)
+
+    def _find_user(self) -> dict[str, Any] | None:
+        return self.stub.users.get((self.headers.get("Authorization") or "").removeprefix("Bearer "))
+
+    def _create(self, user: dict[str, Any], name: str, wanted: dict[str, Any]) -> None:
+        if name.partition("/")[0] != user["name"]:
+            self._refuse(403, "")
+        elif name in self.stub.repositories:
+            self._send_json({"error": "it is there", "url": f"{self.stub.url}/{name}"}, status=409)
+        else:
+            private = wanted.get("private") or wanted.get("visibility") == "private"
+            self.stub.repositories[name] = StubRepository(files={}, is_private=bool(private))
+            self._send_json({"url": f"{self.stub.url}/{name}"})
+
+    def _commit(self, name: str, body: bytes) -> None:
+        for line in body.splitlines():
+            entry = json.loads(line)
+            if entry["key"] == "file":
+                content = base64.b64decode(entry["value"]["content"])
+                self.stub.repositories[name].files[entry["value"]["path"]] = content
+        self._send_json({"commitUrl": f"{self.stub.url}/{name}/commit/{COMMIT}", "commitOid": COMMIT})
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
@@ -120,13 +175,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(content)
 
-    def _send_json(self, document: object) -> None:
+    def _send_json(self, document: object, *, status: int = 200) -> None:
         content = json.dumps(document).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(content)
 
     def _refuse(self, status: int, code: str) -> None:
@@ -148,6 +203,7 @@ def _describe(name: str, repository: StubRepository) -> dict[str, Any]:
         "_id": "1",
         "id": name,
         "sha": repository.commit,
+        "private": repository.is_private,
         "tags": list(repository.tags),
         "siblings": siblings,
     }
