@@ -128,7 +128,7 @@ def test_a_lost_generator(snap_compare: Compare, size: tuple[int, int]) -> None:
             model="smollm2",
         )
         await opened.app.chat_screen.resume([exchange])
-        opened.app.chat_screen.rest(f"{error.message} · Ctrl+R asks again", "error")
+        opened.app.chat_screen.rest(f"Ctrl+R asks again · {error.message}", "error")
 
     assert picture(snap_compare, OpenedChat(), run, size)
 

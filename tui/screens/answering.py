@@ -43,6 +43,7 @@ class AnsweringScreen(Screen[None]):
     AnsweringScreen {
         #composer { height: auto; max-height: 60%; }
         &.-short Footer, &.-tiny Footer { display: none; }
+        &.-short #composer { max-height: 75%; }
         &.-short Prompt { max-height: 5; }
         &.-tiny Prompt { border: none; min-height: 1; max-height: 2; padding: 0; }
         &.-short InputPane { max-height: 6; }
@@ -74,7 +75,7 @@ class AnsweringScreen(Screen[None]):
             yield InputPane()
             yield Prompt(self.recall)
         yield StatusLine()
-        yield Footer()
+        yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """Begin with what is to stand in the prompt; bring the generator up meanwhile."""
@@ -183,7 +184,7 @@ class AnsweringScreen(Screen[None]):
         if not is_good and self.drafting.current().is_empty:
             self.drafting.show(Draft(task=lost.task, input=lost.input))
         if exchange.outcome is Outcome.FAILED:
-            self.rest(f"{exchange.error} · {ASK_AGAIN}", "error")
+            self.rest(f"{ASK_AGAIN} · {exchange.error}", "error")
         else:
             self.rest("stopped; what came is kept" if exchange.outcome is Outcome.CANCELLED else "ready")
 

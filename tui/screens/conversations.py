@@ -75,7 +75,7 @@ class ConversationsScreen(Screen[list[Exchange] | None]):
         yield PlainStatic(id="count")
         with VerticalScroll(id="preview", can_focus=False):
             yield PlainStatic(id="preview-text")
-        yield Footer()
+        yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """List everything."""

@@ -59,7 +59,7 @@ class Prompt(TextArea):
             soft_wrap=True,
             show_line_numbers=False,
             highlight_cursor_line=False,
-            placeholder="What should the code do?   Enter sends · Ctrl+J begins a new line · @ adds a file",
+            placeholder="What should the code do?   Enter sends · F1 helps",
             tab_behavior="focus",
         )
         self._recall = recall

@@ -18,9 +18,11 @@ MOUNTED_AT_MOST = 20
 MORE_AT_ONCE = 10
 WELCOME = """\
 Say below what the code should do, and press Enter.
+Ctrl+J begins a new line.
 
-Ctrl+T opens the input: data or code that the task is about. Paste, type, or @ to find a file.
-Tab goes to an answer; there y copies its code, s saves it, r refines it, x runs it.
+Ctrl+T opens the input: data or code that it is about.
+Paste it, type it, or find a file with @.
+Tab goes to an answer: y copies, s saves, x runs it.
 F1 shows all keys, Ctrl+P all commands, Ctrl+Q quits.
 """
 
