@@ -136,11 +136,13 @@ def test_no_prompt_answer_or_token_is_ever_logged(home: Home) -> None:
     longest = max(answer.split(), key=len, default="")
     newer_token = home.token_file.read_text(encoding="ascii").strip()
     home.run("stop")
-    secrets = [*marks, token, newer_token, *([longest] if len(longest) > 12 else [])]
+    tokens = [token, newer_token]
+    texts = [*marks, *([longest] if len(longest) > 12 else [])]
     files = [path for path in home.path.rglob("*") if path.is_file() and "models" not in path.parts]
     assert any(path.suffix == ".log" for path in files)
     for path in files:
         content = path.read_bytes()
+        secrets = tokens if "history" in path.parts else [*tokens, *texts]  # there the user looks for them
         assert [secret for secret in secrets if secret.encode() in content] == [], path
 
 

@@ -64,7 +64,7 @@ def hang_up_many_times(home: Home, rounds: int) -> None:
 
 
 def test_clients_that_hang_up_leave_nothing_behind(home: Home) -> None:
-    hang_up_many_times(home, 8)
+    hang_up_many_times(home, 4)
 
 
 @pytest.mark.slow

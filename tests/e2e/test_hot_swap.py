@@ -111,7 +111,7 @@ def kill_in_the_middle_of_swaps(home: Home, rounds: int) -> None:
 
 
 def test_kills_in_the_middle_of_a_swap_leave_a_readable_active_model(swapping: Home) -> None:
-    kill_in_the_middle_of_swaps(swapping, 3)
+    kill_in_the_middle_of_swaps(swapping, 2)
 
 
 @pytest.mark.slow
