@@ -21,8 +21,8 @@ from finetune.training.memory import SHARE, Shape, check_memory, estimate_memory
 from finetune.training.plan import Plan, build_plan, check_batch, find_micro_batch
 from finetune.training.processes import Processes
 
-MICRO_BATCH = 8
-"""More rows at once bring nothing: a matrix product is large enough."""
+MICRO_BATCH = {"cpu": 2, "cuda": 8}
+"""More rows at once bring nothing but use of memory: on a CPU, one and eight are equally fast."""
 CHECKPOINTS = 4
 """That may be on the disk at once: two, the best, and one that is being written."""
 
@@ -127,11 +127,11 @@ def _choose(
 ) -> tuple[int, bool, int]:
     """Return sequences at once, whether to compute activations twice, and the bytes that this takes.
 
-    Activations are kept as long as two rows at a time fit: computing them twice costs a third more time.
+    Activations are kept as long as one row at a time fits: computing them twice costs a third more time.
     """
     options = setup.options
     ways = {"on": (True,), "off": (False,), "auto": (False, True)}[options.gradient_checkpointing]
-    most = options.micro_batch or (1 if options.packing != "none" else MICRO_BATCH)
+    most = options.micro_batch or (1 if options.packing != "none" else MICRO_BATCH[setup.hardware.kind])
     sizes = [most] if options.micro_batch else [size for size in (8, 4, 2, 1) if size <= most]
     room = setup.hardware.memory * SHARE
     if setup.hardware.kind == "cpu":

@@ -108,11 +108,14 @@ class Watcher(TrainerCallback):
             control.should_training_stop = True
         return control
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Draw the curves anew."""
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Draw the curves anew; end where that was wished while it was measured or saved."""
         if self.metrics:
             path = self.metrics.path.with_name(CURVES_NAME)
             write_atomic(path, render_curves(self.metrics.read()).encode(), mode=0o600)
+        if self._is_stop_wanted():
+            control.should_training_stop = True
+        return control
 
     def seconds(self) -> float:
         """Return how long all sessions took together."""
