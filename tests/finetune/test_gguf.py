@@ -21,7 +21,8 @@ TEXT = "def add(a, b):\n    return a + 10 * b  # Größe, 漢字\n"
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = save_llama(tmp_path_factory.mktemp("model"), bos_token_id=None)
     document = json.loads((directory / "tokenizer.json").read_text())
-    document["model"]["vocab"]["de"] = 257
+    document["model"]["vocab"]["de"] = 256
+    document["added_tokens"][0]["id"] = 257
     document["model"]["merges"] = [["d", "e"]]
     (directory / "tokenizer.json").write_text(json.dumps(document))
     (directory / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
