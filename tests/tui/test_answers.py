@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import random
-import re
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from opened_chat import CODE, SOURCE, OpenedChat, play
@@ -402,54 +399,6 @@ def test_with_the_history_off_there_is_no_list() -> None:
         await opened.until_shown("the history is off")
 
     play(OpenedChat(config=Config(history=HistorySettings(keep="off"))), run)
-
-
-def screen_of(opened: OpenedChat) -> str:
-    """The answer as it is shown, without the numbers that differ from run to run."""
-    return re.sub(r"\d+ tokens?.*", "", opened.shown())
-
-
-def cut(text: str, seed: int) -> list[str]:
-    """Cut a text at random places."""
-    rng = random.Random(seed)
-    places = sorted(rng.sample(range(len(text) + 1), min(len(text), rng.randrange(1, 40))))
-    return [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
-
-
-REPLIES = [
-    "".join(CODE),
-    "x = [i for i in y]\nprint(x)\n",
-    "```python\ns = '''\n```\n'''\n```\nThat is all.\n",
-    "~~~py\nx = 1\n~~~\n\nand\n\n~~~py\ny = 2\n~~~\n",
-    "Here you go:\n\n```\nno tag\n```",
-    "```python\nunclosed = True\n",
-    "1. First:\n\n   ```python\n   nested = 1\n   ```\n2. Then\n",
-    "漢字 〽️ prose\n\n```python\nname = '漢字'\n```\n",
-    "\n\n\nprint('late')\n",
-    "def f():\n\treturn 1\r\n\r\nf()\r\n",
-]
-"""Ten shapes; each comes whole, and cut in two ways."""
-
-
-@pytest.mark.parametrize("shape", range(len(REPLIES)))
-def test_any_chunking_gives_the_same_screen_and_the_same_saved_bytes(
-    shape: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    reply = REPLIES[shape]
-    results: set[tuple[str, str, str]] = set()
-
-    async def run(opened: OpenedChat) -> None:
-        opened.app.chat_screen.ask("t", "")
-        await opened.until_answered()
-        await opened.pilot.pause()
-        view = opened.views()[0]
-        results.add((screen_of(opened), view.reading.code, opened.saved[-1].answer))
-
-    for pieces in [[reply], *(cut(reply, 100 * shape + number) for number in range(2))]:
-        play(OpenedChat([pieces]), run)
-    assert len(results) == 1
-    assert next(iter(results))[2] == reply
 
 
 def test_an_error_of_ours_in_the_generator_is_never_swallowed() -> None:
