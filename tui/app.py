@@ -32,6 +32,7 @@ class ChatApp(App[int]):
     TITLE = "assistant"
     CSS = """
     Footer { height: 1; }
+    Footer.-compact FooterKey.-command-palette { margin-right: 0; padding-right: 1; }
     Toast { max-width: 80; }
     """
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (9, "-short"), (18, "-normal")]  # noqa: RUF012

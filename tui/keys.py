@@ -47,7 +47,7 @@ def _fixed(place: Place, name: str, keys: str, text: str) -> Action:
 
 ACTIONS: tuple[Action, ...] = (
     _action(Place.PROMPT, "send", "enter", "Send the task.", "send"),
-    _action(Place.PROMPT, "newline", "ctrl+j,shift+enter,alt+enter", "Begin a new line.", "new line"),
+    _action(Place.PROMPT, "newline", "ctrl+j,shift+enter,alt+enter", "Begin a new line."),
     _fixed(Place.PROMPT, "previous_task", "up", "On the first line: an earlier task."),
     _fixed(Place.PROMPT, "next_task", "down", "On the last line: a later task."),
     _fixed(Place.PROMPT, "pick_file", "@", "At the beginning of a word: find a file for the input."),

@@ -35,7 +35,7 @@ class ChatScreen(AnsweringScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *build_bindings(Place.ANYWHERE, priority=True, without=["leave", "quit"]),
-        Binding("escape", "leave", "stop", id="leave"),
+        Binding("escape", "leave", "stop", id="leave", show=False),
     ]
     _quit_asked = 0.0
 
