@@ -10,6 +10,7 @@ on a GPU; ours does it once. `OMP_NUM_THREADS` sets the threads of both.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import random
 import resource
@@ -48,34 +49,32 @@ def train_ours(base: Base, rows: list[TokenRow], steps: int) -> dict[str, float]
     from finetune.training.options import build_options
     from finetune.training.train import train_run
 
+    sets = (f"batch_size={BATCH}", f"max_steps={steps}", "dropout=0", "device=cpu", f"eval_steps={steps}")
     with tempfile.TemporaryDirectory() as directory:
-        run = RunDir(Path(directory) / "run")
+        run = make_token_run(Path(directory) / "run", base, rows, 512)
         with run.locked():
-            with run.open_stage("prepare") as stage:
-                (stage / "rows.jsonl").touch()
-                write_record(stage, "prepare", {})
-            with run.open_stage("tokens") as stage:
-                write_tokens(stage / "train.parquet", rows)
-                write_tokens(stage / "eval.parquet", [])
-                record = {
-                    "rows_sha256": EMPTY_SHA256,
-                    "tokenizer_sha256": hash_tokenizer(base.directory),
-                    "max_tokens": 512,
-                    "base": {"name": base.name, "directory": str(base.directory)},
-                }
-                write_record(stage, "tokens", record)
-            sets = (
-                f"batch_size={BATCH}",
-                f"max_steps={steps}",
-                "dropout=0",
-                "device=cpu",
-                f"eval_steps={steps}",
-            )
             result = train_run(run, base, build_options(sets=[*sets, f"r={RANK}", f"alpha={ALPHA}"]))
     return {"tokens_per_s": result.tokens_per_s, "loss": result.loss}
 
 
-EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+def make_token_run(path: Path, base: Base, rows: list[TokenRow], limit: int) -> RunDir:
+    """Make a run that holds these rows, as the data stages leave it."""
+    run = RunDir(path)
+    with run.locked():
+        with run.open_stage("prepare") as stage:
+            (stage / "rows.jsonl").touch()
+            write_record(stage, "prepare", {})
+        with run.open_stage("tokens") as stage:
+            write_tokens(stage / "train.parquet", rows)
+            write_tokens(stage / "eval.parquet", [])
+            record = {
+                "rows_sha256": hashlib.sha256(b"").hexdigest(),
+                "tokenizer_sha256": hash_tokenizer(base.directory),
+                "max_tokens": limit,
+                "base": {"name": base.name, "directory": str(base.directory)},
+            }
+            write_record(stage, "tokens", record)
+    return run
 
 
 def train_stock(base: Base, rows: list[TokenRow], steps: int) -> dict[str, float]:

@@ -370,6 +370,13 @@ def test_a_disk_without_room_for_checkpoints_is_said_before_the_model_is_loaded(
         train_run(*fresh, options())
 
 
+def test_a_place_that_cannot_be_written_to_is_named(fresh: tuple[RunDir, Base]) -> None:
+    run, found = fresh
+    (run.path / "checkpoints").write_text("in the way")
+    with pytest.raises(UsageError, match="run/checkpoints"):
+        train_run(run, found, options())
+
+
 def test_tensorboard_that_is_not_installed_is_refused(
     fresh: tuple[RunDir, Base], monkeypatch: pytest.MonkeyPatch
 ) -> None:
