@@ -16,8 +16,8 @@
     ├── OutOfMemoryError           5   the device has no room
     └── StorageError              74   a file could not be written
 
-Further exit codes, given by the command line alone: 0 success, 70 a bug, 130 interrupted, 141 the reader of
-our output closed it.
+Further exit codes, given by the command line alone: 0 success, 6 a fine-tuned model is not better than
+the one in service, 70 a bug, 130 interrupted, 141 the reader of our output closed it.
 """
 
 

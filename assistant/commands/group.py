@@ -56,7 +56,9 @@ ENTRIES: Mapping[str, Entry] = {
         module="lsp.command", attribute="lsp", help="Offer code actions to an editor: it starts this itself."
     ),
     "finetune": Entry(
-        module="finetune.command", attribute="finetune", help="Train a model on your own code, measure it, and put it in service if it is better."
+        module="finetune.command",
+        attribute="finetune",
+        help="Train a model on your own code, measure it, and put it in service if it is better.",
     ),
     "history": _entry("history", "history", "List, search, show, export and delete what was asked."),
     "models": _entry("models", "models", "List, fetch, choose and remove models."),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +16,8 @@ from torch import Tensor
 from assistant.errors import ModelError
 
 BLOCK = 64
+# On a CPU it warns of a kernel that only multiplies 4-bit matrices, which nothing here does there.
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
