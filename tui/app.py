@@ -34,6 +34,7 @@ class ChatApp(App[int]):
     Footer { height: 1; }
     Footer.-compact FooterKey.-command-palette { margin-right: 0; padding-right: 1; }
     Toast { max-width: 80; }
+    ToastRack { dock: top; align: right top; margin: 0; }
     """
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (9, "-short"), (18, "-normal")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -159,6 +159,23 @@ def test_a_file_is_found_by_letters_of_its_path(tmp_path: Path, monkeypatch: pyt
     play(OpenedChat(), run)
 
 
+def test_letters_that_are_typed_right_after_the_at_belong_to_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shapes.py").write_text("r = 1\n")
+    (tmp_path / "other.py").write_text("")
+
+    async def run(opened: OpenedChat) -> None:
+        await opened.type("hints for @shap")
+        await opened.until(lambda: "shapes.py" in opened.shown() and "other" not in opened.shown())
+        await opened.press("enter")
+        await opened.until(lambda: opened.input().text == "r = 1\n")
+        assert opened.prompt().text == "hints for "
+
+    play(OpenedChat(), run)
+
+
 def test_an_at_that_means_no_file_is_typed_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 

@@ -199,7 +199,9 @@ class ChatScreen(AnsweringScreen):
     @work
     async def _pick_file(self, event: Prompt.FileWanted) -> None:
         event.stop()
-        picked = await app_of(self).push_screen_wait(FilePickerScreen(Path.cwd()))
+        picked = await app_of(self).push_screen_wait(
+            FilePickerScreen(Path.cwd(), self.query_one(Prompt).take_after_at)
+        )
         if picked is None or picked.startswith("@"):
             self.query_one(Prompt).insert(picked or "@")
             return

@@ -100,7 +100,7 @@ class ConversationsScreen(Screen[list[Exchange] | None]):
         options.add_options([Option(_paint_row(row, snippets.get(row.id, ""))) for row in rows])
         options.highlighted = min(number, len(rows) - 1) if rows else None
         count = (
-            f"{len(rows)} conversations"
+            f"{len(rows)} conversation{'s' if len(rows) != 1 else ''}"
             if rows
             else "nothing is stored yet"
             if not words

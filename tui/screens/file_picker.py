@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +27,7 @@ class FilePickerScreen(Dialog[str]):
 
     Args:
         root: The directory.
+        take_typed: Called once it is there: takes what was typed meanwhile.
     """
 
     DEFAULT_CSS = "FilePickerScreen OptionList { height: auto; max-height: 12; border: none; }"
@@ -34,9 +36,10 @@ class FilePickerScreen(Dialog[str]):
         Binding("up", "move(-1)", "previous", show=False, priority=True),
     ]
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, take_typed: Callable[[], str]) -> None:
         super().__init__()
         self._root = root
+        self._take_typed = take_typed
         self._files: list[str] = []
         self._shown: list[str] = []
 
@@ -49,7 +52,10 @@ class FilePickerScreen(Dialog[str]):
 
     async def on_mount(self) -> None:
         """Look through the directory."""
-        self.query_one(Input).focus()
+        line = self.query_one(Input)
+        line.value = self._take_typed()
+        line.cursor_position = len(line.value)
+        line.focus()
         self._files = await asyncio.to_thread(list_files, self._root)
         self._show(self.query_one(Input).value)
 

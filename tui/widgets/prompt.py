@@ -63,6 +63,7 @@ class Prompt(TextArea):
             tab_behavior="focus",
         )
         self._recall = recall
+        self._at = (0, 0)
 
     def load(self, text: str) -> None:
         """Put another text in, the cursor at its end. Undo brings the old one back."""
@@ -79,6 +80,13 @@ class Prompt(TextArea):
     def put_back(self, task: str) -> None:
         """Take a task back that could not be sent, before what was typed since."""
         self.load(task + self.text)
+
+    def take_after_at(self) -> str:
+        """Take back what was typed after an @, before the question for a file was there."""
+        end = self.cursor_location
+        typed = self.get_text_range(self._at, end) if self._at < end else ""
+        self.delete(self._at, end)
+        return typed
 
     def action_send(self) -> None:
         """Hand the task over. What is typed from now on is the next one, however late this one is taken."""
@@ -106,6 +114,7 @@ class Prompt(TextArea):
     def _handle_key(self, event: events.Key) -> bool:
         """Do what a key means here; return whether it means something."""
         if event.character == "@" and self._is_word_start():
+            self._at = self.cursor_location
             self.post_message(self.FileWanted())
             return True
         return False
