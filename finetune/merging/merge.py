@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from assistant.errors import ModelError
@@ -155,13 +157,27 @@ class _Work:
             self.difference += float(before.sub_(weight).square_().sum())
             if update.is_transposed:
                 weight = weight.T
-        stored = weight.to(DTYPES[place.dtype])
+        dtype = DTYPES[place.dtype]
+        is_rounded = update is not None and dtype is torch.bfloat16
+        stored = round_at_random(weight, place.name) if is_rounded else weight.to(dtype)
         if not bool(stored.isfinite().all()):
             raise ModelError(
                 f"{place.name} is not finite after the merge, in {place.dtype}",
                 hint="the training went wrong: lower its learning rate",
             )
         return stored
+
+
+def round_at_random(weight: Tensor, name: str) -> Tensor:
+    """Round float32 to bfloat16 up or down by chance, so that the mean is what it was; the same for a name.
+
+    A base's weights are on bfloat16's grid already. Rounded to the nearest, an update of less than half a
+    step is lost, everywhere alike: the update itself. By chance, what is lost is noise that averages out.
+    """
+    chance = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    bits = weight.contiguous().view(torch.int32)
+    noise = torch.randint(0, 1 << 16, bits.shape, generator=chance, dtype=torch.int32)
+    return noise.add_(bits).bitwise_and_(-(1 << 16)).view(torch.float32).to(torch.bfloat16)
 
 
 def _check_fit(base: Path, adapter: Adapter, places: Mapping[str, TensorPlace]) -> None:

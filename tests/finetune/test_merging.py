@@ -136,6 +136,32 @@ def test_the_head_and_the_embedding_are_never_quantised(tmp_path: Path) -> None:
     assert not any("head" in name or "embed" in name or "norm" in name for name in names)
 
 
+def test_an_update_smaller_than_a_step_of_bfloat16_is_kept_on_the_whole(tmp_path: Path) -> None:
+    base = save_llama(tmp_path / "base")
+    adapter = save_adapter(base, tmp_path / "adapter", std=0.003, target_modules=["up_proj"])
+    (tmp_path / "out").mkdir()
+    merge_adapter(base, adapter, tmp_path / "out")
+    name = "model.layers.0.mlp.up_proj.weight"
+    before = read_weights(base)[name].float()
+    wanted = merge_by_peft(base, adapter)[name] - before
+    got = read_weights(tmp_path / "out")[name].float() - before
+    assert wanted.abs().max() < 2**-9 * before.abs().max()
+    assert float((got * wanted).sum() / (wanted * wanted).sum()) == pytest.approx(1, abs=0.35)
+    lost = (before + wanted).bfloat16().float() - before
+    assert float((lost * wanted).sum() / (wanted * wanted).sum()) < 0.6
+
+
+def test_rounding_by_chance_is_the_same_each_time_and_right_in_the_mean() -> None:
+    weight = torch.full((64, 4096), 1.0 + 2**-9)
+    rounded = merging.round_at_random(weight, "a")
+    assert torch.equal(rounded, merging.round_at_random(weight, "a"))
+    assert set(rounded.unique().tolist()) == {1.0, 1.0 + 2**-7}
+    assert float(rounded.float().mean()) == pytest.approx(1 + 2**-9, abs=1e-4)
+    assert torch.equal(merging.round_at_random(-weight, "a"), -rounded)
+    exact = torch.tensor([0.0, -1.5, 3.0])
+    assert torch.equal(merging.round_at_random(exact, "b").float(), exact)
+
+
 def test_progress_is_told_in_bytes(base: Path, adapter: Path, tmp_path: Path) -> None:
     steps: list[Step] = []
     done = merge_adapter(base, adapter, tmp_path, report=steps.append)
