@@ -14,6 +14,8 @@ from assistant.commands.help import ExampleCommand
 from assistant.commands.options import whole_number_between
 from finetune.training.options import PRESETS, describe_options
 
+INTERRUPTED = 130
+
 if TYPE_CHECKING:
     from assistant.commands.messages import Messages
     from finetune.base import Base
@@ -135,7 +137,7 @@ def _report_tenths(messages: Messages) -> Report:
 
     def report(step: Step) -> None:
         tenth = 10 * step.done // step.total if step.total else 0
-        if step.stage == "training" and step.done and told.get(step.stage) != tenth:
+        if step.stage == "training" and step.detail and told.get(step.stage) != tenth:
             told[step.stage] = tenth
             messages.tell(f"step {step.done} of {step.total}: {step.detail}")
 
@@ -161,11 +163,14 @@ def _launch(flags: dict[str, Any]) -> int:
     if "OMP_NUM_THREADS" not in os.environ:
         launcher += ["--num_cpu_threads_per_process", str(max(1, (os.cpu_count() or 1) // count))]
     process = subprocess.Popen([*launcher, "-m", "finetune.training", *arguments])
+    is_interrupted = False
     while True:
         try:
-            return process.wait()
+            code = process.wait()
         except KeyboardInterrupt:
-            continue  # the processes had it too: they write a checkpoint first
+            is_interrupted = True  # the processes had it too: they write a checkpoint first
+            continue
+        return INTERRUPTED if is_interrupted and code else code
 
 
 def _write(summary: dict[str, Any], *, as_json: bool) -> None:

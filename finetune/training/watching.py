@@ -127,7 +127,8 @@ class Watcher(TrainerCallback):
         if accelerator.num_processes == 1:
             return self.stop.wanted
         wish = torch.tensor(float(self.stop.wanted), device=accelerator.device)
-        return bool(accelerator.reduce(wish) > 0)
+        self.stop.wanted = bool(accelerator.reduce(wish) > 0)  # what one was told, all were
+        return self.stop.wanted
 
     def _write(self, step: int, **values: float) -> None:
         if self.metrics is None:
