@@ -9,7 +9,6 @@ import pytest
 from opened_chat import OpenedChat, play
 from textual import events
 
-from assistant.commands.input_text import MAX_INPUT_BYTES
 from assistant.config import ChatSettings, Config
 from assistant.drafts import Draft, DraftKeeper
 from assistant.errors import GeneratorLostError
@@ -314,14 +313,18 @@ def test_what_is_typed_before_a_task_is_taken_is_the_next_task() -> None:
     play(OpenedChat(), run)
 
 
-def test_a_task_that_cannot_be_sent_is_put_back_before_what_was_typed_since() -> None:
+def test_a_task_that_cannot_be_sent_is_put_back_before_what_was_typed_since(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tui.chat.MAX_INPUT_BYTES", 1000)
+
     async def run(opened: OpenedChat) -> None:
         prompt = opened.app.chat_screen.query_one(Prompt)
-        prompt.load("x" * (MAX_INPUT_BYTES + 1))
+        prompt.load("x" * 1001)
         prompt.action_send()
         prompt.insert("next")
         await opened.until_shown("are the limit")
         assert prompt.text.endswith("xnext")
-        assert len(prompt.text) == MAX_INPUT_BYTES + 5
+        assert len(prompt.text) == 1005
 
     play(OpenedChat(), run)

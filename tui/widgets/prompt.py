@@ -84,7 +84,9 @@ class Prompt(TextArea):
     def take_after_at(self) -> str:
         """Take back what was typed after an @, before the question for a file was there."""
         end = self.cursor_location
-        typed = self.get_text_range(self._at, end) if self._at < end else ""
+        if self._at >= end:
+            return ""
+        typed = self.get_text_range(self._at, end)
         self.delete(self._at, end)
         return typed
 
