@@ -8,6 +8,7 @@ import random
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -88,20 +89,21 @@ def test_no_kill_loses_a_stored_exchange_or_a_draft_older_than_a_second(home: Ho
 def test_two_that_write_at_once_lose_nothing(home: Home, tmp_path: Path) -> None:
     shutil.rmtree(home.path / "data" / "drafts", ignore_errors=True)  # or one of them takes it over
     before = len(read_exchanges(home))
-    terminals = [Terminal(f"as-{os.getpid()}-two{number}", home, tmp_path) for number in range(2)]
-    for terminal in terminals:
-        terminal.start(CHAT)
-        terminal.wait_for(READY)
-    for number in range(TASKS):
-        for name, terminal in zip("ab", terminals, strict=True):
-            terminal.type(f"at once {name}{number}")
-            terminal.keys("Enter")
-        wait_until(lambda: len(answered(home, "at once")) == 2 * number + 2)  # noqa: B023
-    for terminal in terminals:
-        assert "history" not in terminal.screen().replace("^l history", "")
-        terminal.keys("C-q")
-        terminal.wait_for("code=0")
-        terminal.close()
+    with ExitStack() as ending:
+        terminals = [Terminal(f"as-{os.getpid()}-two{number}", home, tmp_path) for number in range(2)]
+        for terminal in terminals:
+            terminal.start(CHAT)
+            ending.callback(terminal.close)
+            terminal.wait_for(READY)
+        for number in range(TASKS):
+            for name, terminal in zip("ab", terminals, strict=True):
+                terminal.type(f"at once {name}{number}")
+                terminal.keys("Enter")
+            wait_until(lambda: len(answered(home, "at once")) == 2 * number + 2)  # noqa: B023
+        for terminal in terminals:
+            assert "history" not in terminal.screen().replace("^l history", "")
+            terminal.keys("C-q")
+            terminal.wait_for("code=0")
     assert len(read_exchanges(home)) == before + 2 * TASKS
 
 
