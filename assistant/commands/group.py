@@ -58,7 +58,7 @@ ENTRIES: Mapping[str, Entry] = {
     "finetune": Entry(
         module="finetune.command",
         attribute="finetune",
-        help="Train a model on your own code, measure it, and put it in service if it is better.",
+        help="Train a model on your own code; use it if it is better.",
     ),
     "history": _entry("history", "history", "List, search, show, export and delete what was asked."),
     "models": _entry("models", "models", "List, fetch, choose and remove models."),
