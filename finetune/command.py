@@ -78,7 +78,7 @@ class StageGroup(ExampleGroup):
     epilog="`assistant finetune run --help` lists what `assistant finetune DATA...` takes.",
 )
 def finetune() -> None:
-    """Train a model on your own code, measure it, and put it in service if it is better.
+    """Train a model on your own code; use it if it is better.
 
     `assistant finetune DATA...` does all of it; the commands are its stages.
     """
