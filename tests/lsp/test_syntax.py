@@ -231,7 +231,7 @@ def test_a_tree_is_gone_with_the_text_that_it_was_of() -> None:
         for version in range(20):
             mirror.apply(version, [ContentChange(text="(", range=Range(start=place, end=place))])
             mirror.tree.focused(Span(start=30, end=30))
-        trees = [each for each in gc.get_objects() if isinstance(each, SyntaxTree)]
+        trees = [each for each in gc.get_objects() if type(each) is SyntaxTree]
     finally:
         gc.enable()
     assert sum("def only_here" in tree.lines.text for tree in trees) <= 2

