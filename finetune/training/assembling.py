@@ -41,9 +41,7 @@ def build_trainer(
     Raises:
         ModelError: The base cannot be loaded.
     """
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    datasets.disable_progress_bars()
+    _silence_libraries()
     tokenizer: Any = load_tokenizer(base.directory)
     model = load_base(base.directory, setup, report)
     report(Step(stage="preparing the training"))
@@ -55,7 +53,6 @@ def build_trainer(
         micro_batch=fit.micro_batch,
         checkpointing=fit.checkpointing,
     )
-    rows = [row for sequence in fit.sequences for row in sequence]
     pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     with warnings.catch_warnings():
         _allow_old_names()
@@ -68,14 +65,23 @@ def build_trainer(
             model=model,
             args=arguments,
             data_collator=Collator(pad_id=pad_id, packs=setup.options.packing != "none"),
-            train_dataset=datasets.Dataset.from_dict(
-                {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
-            ),
+            train_dataset=_build_rows(fit),
             processing_class=tokenizer,
             peft_config=build_lora(setup),
         )
     keep_adapter_exact(trainer.model)
     stop = StopSignals()
+    return trainer, _watch(trainer, fit, setup, stop, metrics, report), stop
+
+
+def _watch(
+    trainer: AdapterTrainer,
+    fit: Fit,
+    setup: Setup,
+    stop: StopSignals,
+    metrics: MetricsFile | None,
+    report: Report,
+) -> Watcher:
     watcher = Watcher(
         plan=fit.plan,
         metrics=metrics,
@@ -87,7 +93,20 @@ def build_trainer(
     watcher.trainer = trainer
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watcher)
-    return trainer, watcher, stop
+    return watcher
+
+
+def _build_rows(fit: Fit) -> datasets.Dataset:
+    rows = [row for sequence in fit.sequences for row in sequence]
+    columns = {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
+    return datasets.Dataset.from_dict(columns)
+
+
+def _silence_libraries() -> None:
+    """The progress that is shown is ours."""
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
 
 
 def keep_adapter_exact(model: Any) -> None:

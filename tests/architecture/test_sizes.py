@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("assistant", "finetune", "lsp", "tui")
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 49
 
 
 def source_files() -> list[Path]:
-    files = sorted((ROOT / "assistant").rglob("*.py"))
-    assert len(files) > 20
+    files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    assert len(files) > 200
     return files
 
 
