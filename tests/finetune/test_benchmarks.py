@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from real_files import WHY_NOT, real_file
 
 from finetune.cleaning.benchmarks import (
     MBPP_TEST,
@@ -26,7 +26,7 @@ from finetune.cleaning.fingerprints import (
 from finetune.examples import Example, Reason
 
 Build = Callable[..., Example]
-MBPP = Path(__file__).resolve().parents[3] / "shared" / "data" / "mbpp.jsonl"
+MBPP = real_file("mbpp.jsonl")
 
 SECRET_TASK = (
     "Return every second moon of a planet whose name begins with a vowel, ordered by mass and colour"
@@ -60,7 +60,7 @@ def test_the_shipped_hashes_are_those_of_humaneval(problems: Mapping[str, Any]) 
     assert known == fingerprint_humaneval(problems.values())
 
 
-@pytest.mark.skipif(not MBPP.exists(), reason="the data is not here")
+@pytest.mark.skipif(not MBPP.exists(), reason=WHY_NOT)
 def test_the_shipped_hashes_are_those_of_the_test_split_of_mbpp() -> None:
     rows = [json.loads(line) for line in MBPP.read_text(encoding="utf-8").splitlines()]
     known = [one for one in read_known_benchmarks() if one.problem.startswith("MBPP/")]

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from homes import Home
-from program import ROOT, Program
+from program import Program
+from real_files import WHY_NOT, real_file
 
 from assistant.prompts import encode_turns
 from assistant.requests import Role, Turn
@@ -19,11 +20,10 @@ from finetune.base import find_base, load_tokenizer
 from finetune.examples import Example, Place
 from finetune.tokenizing import TokenizeOptions, tokenize_rows
 
-DATA = ROOT.parent / "shared" / "data"
-MBPP, ALPACA = DATA / "mbpp.jsonl", DATA / "code_alpaca_2k.json"
+MBPP, ALPACA = real_file("mbpp.jsonl"), real_file("code_alpaca_2k.json")
 MAPPED = ("--map", "instruction=text,input=test_list,output=code")
 
-needs_data = pytest.mark.skipif(not MBPP.exists(), reason="the data is not here")
+needs_data = pytest.mark.skipif(not MBPP.exists(), reason=WHY_NOT)
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
 
