@@ -119,22 +119,19 @@ def build(**flags: Unpack[BuildFlags]) -> None:
     from assistant.commands.output import Output
     from finetune.build_flags import build_prepare_options, build_tokenize_options
     from finetune.building import build_data
-    from finetune.progress_line import StepLine
+    from finetune.progress_line import showing_steps
     from finetune.reporting import build_summary, render_summary
 
     messages = Messages(sys.stderr)
     prepare, tokenize = build_prepare_options(flags), build_tokenize_options(flags)
     run = _choose_run(flags)
     base = _choose_base(flags["base"], messages)
-    line = StepLine(messages)
     try:
-        built = build_data(run, base, prepare, tokenize, line.report)
+        with showing_steps(messages) as report:
+            built = build_data(run, base, prepare, tokenize, report)
     except KeyboardInterrupt:
-        line.end()
         messages.tell(f"interrupted; what the run {run.name} had before is as it was")
         raise
-    finally:
-        line.end()
     summary = build_summary(run, built.prepared, built.tokens)
     if flags["as_json"]:
         Output(sys.stdout).write_text(json.dumps(summary, indent=2, ensure_ascii=False) + "\n")
@@ -220,10 +217,9 @@ def preview(
 
 def _choose_run(flags: BuildFlags) -> RunDir:
     from finetune.rundir import new_run
+    from finetune.sources import suggest_run_name
 
-    first = flags["data"][0].removeprefix("hub:").split("[", 1)[0].rstrip("/")
-    stem = first.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-    return new_run(flags["name"], suggestion=stem or "data", replace=flags["replace"])
+    return new_run(flags["name"], suggestion=suggest_run_name(flags["data"][0]), replace=flags["replace"])
 
 
 def _choose_base(name: str, messages: Messages) -> Base:

@@ -11,7 +11,8 @@ from assistant import paths
 from assistant.files import write_atomic
 from assistant.models.store import ModelStore
 from finetune.base import Base
-from finetune.pipeline import MERGED_16, MODEL_DIR, ensure_merged, hash_adapter
+from finetune.merging.record import MODEL_DIR, STAGE_16
+from finetune.pipeline import ensure_merged, hash_adapter
 from finetune.progress import Report
 from finetune.publishing import CARD_NAME
 from finetune.rundir import RunDir, write_record
@@ -45,7 +46,7 @@ def export_model(run: RunDir, base: Base, name: str, what: str, report: Report) 
         if what == GGUF:
             return Exported(what=what, path=_export_gguf(run, published, name, report))
         ensure_merged(run, base, report, for_16_bits=True)
-        model = run.get_stage(MERGED_16) / MODEL_DIR
+        model = run.get_stage(STAGE_16) / MODEL_DIR
         card = published / CARD_NAME
         if card.is_file():
             write_atomic(model / CARD_NAME, card.read_bytes())

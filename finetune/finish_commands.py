@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from assistant.commands.help import ExampleCommand
+from assistant.commands.models import complete_name
 from finetune.data_command import run_argument
+from finetune.run_command import export_option
 
 
 @click.command(
@@ -20,13 +22,7 @@ from finetune.data_command import run_argument
 @run_argument
 @click.option("--base", default="", metavar="MODEL", help="What it was trained on, where that was moved.")
 @click.option("--name", default="", metavar="NAME", help="Of the model in the store.")
-@click.option(
-    "--export",
-    multiple=True,
-    metavar="WHAT",
-    type=click.Choice(["merged16", "gguf"]),
-    help="merged16 or gguf.",
-)
+@export_option
 @click.option("--activate", is_flag=True, help="Put it in service if it is better.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 def merge(run: str, *, base: str, name: str, export: tuple[str, ...], activate: bool, as_json: bool) -> int:
@@ -39,14 +35,14 @@ def merge(run: str, *, base: str, name: str, export: tuple[str, ...], activate: 
     from finetune.base import find_base
     from finetune.exporting import export_model
     from finetune.pipeline import FinishOptions, finish_run
-    from finetune.run_command import show_steps
+    from finetune.progress_line import showing_steps
     from finetune.rundir import open_run
     from finetune.running import build_result
     from finetune.tokenizing import STAGE as TOKENS
 
     found = open_run(run)
     model = find_base(base or str(found.read_record(TOKENS)["base"]["name"]))
-    with show_steps(Messages(sys.stderr)) as report:
+    with showing_steps(Messages(sys.stderr)) as report:
         finished = finish_run(found, model, FinishOptions(name=name, activate=activate), report)
         exported = [export_model(found, model, finished.name, what, report) for what in dict.fromkeys(export)]
     result = build_result(found, finished, exported, None)
@@ -55,19 +51,12 @@ def merge(run: str, *, base: str, name: str, export: tuple[str, ...], activate: 
     return result.exit_code
 
 
-def _complete_model(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    from assistant import paths
-    from assistant.models.store import ModelStore
-
-    return [name for name in ModelStore(paths.models_dir()).names() if name.startswith(incomplete)]
-
-
 @click.command(
     "push",
     cls=ExampleCommand,
     examples=("assistant finetune push my-model owner/my-model",),
 )
-@click.argument("model", metavar="MODEL", shell_complete=_complete_model)
+@click.argument("model", metavar="MODEL", shell_complete=complete_name)
 @click.argument("repository", metavar="REPO")
 @click.option("--public", is_flag=True, help="Let all read it; else a new repository is private.")
 @click.option("--check", is_flag=True, help="Only see whether it may be pushed.")
@@ -82,11 +71,11 @@ def push(model: str, repository: str, *, public: bool, check: bool, as_json: boo
     from assistant.commands.messages import Messages
     from assistant.commands.output import Output
     from finetune.base import find_base
+    from finetune.progress_line import showing_steps
     from finetune.pushing import choose_files, prepare_push, push_model
-    from finetune.run_command import show_steps
 
     directory = find_base(model).directory
-    with show_steps(Messages(sys.stderr)) as report:
+    with showing_steps(Messages(sys.stderr)) as report:
         if check:
             user = prepare_push(repository, public=public)
             document: dict[str, Any] = {

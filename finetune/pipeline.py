@@ -20,6 +20,9 @@ from finetune.freeing import free_memory
 from finetune.gate.gate import STAGE as GATE
 from finetune.gate.gate import GateOptions, run_gate
 from finetune.gate.measuring import Candidate, MeasureModel, measure_model
+from finetune.merging.record import MODEL_DIR
+from finetune.merging.record import STAGE as MERGE
+from finetune.merging.record import STAGE_16 as MERGED_16
 from finetune.progress import Report, Step, report_nothing
 from finetune.publishing import STAGE as PUBLISH
 from finetune.publishing import choose_name, publish_model
@@ -29,8 +32,6 @@ from finetune.tokenizing import STAGE as TOKENS
 from finetune.training.options import TrainOptions
 from finetune.training.result import STAGE as TRAIN
 
-MERGE, MERGED_16 = "merge", "merged16"
-MODEL_DIR = "model"
 NOT_BETTER = 6
 """The exit code of a run that went to its end and whose model did not take the old one's place."""
 

@@ -14,7 +14,7 @@ class Step:
     """How far a stage has come."""
 
     stage: str
-    """What is being done, in words for a status line."""
+    """What is being done, in words for a status line; empty where nothing is, and the line goes."""
     done: int = 0
     total: int = 0
     """In the same unit as `done`; 0 where it is not known."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from assistant.commands.first_model import render_bar
 from assistant.commands.messages import Messages
-from finetune.progress import Step
+from finetune.progress import Report, Step
 
 REDRAW_S = 0.1
 LEAST_S = 1.0
@@ -44,10 +45,20 @@ class StepLine:
         self._messages.show_status("")
 
 
+@contextlib.contextmanager
+def showing_steps(messages: Messages) -> Generator[Report]:
+    """Show progress until the block ends, however it ends."""
+    line = StepLine(messages)
+    try:
+        yield line.report
+    finally:
+        line.end()
+
+
 def render_step(step: Step, elapsed_s: float) -> str:
     """Return the line for a step that has taken so long."""
     if not step.total:
-        return f"{step.stage} …"
+        return f"{step.stage} …" if step.stage else ""
     line = f"{step.stage} {render_bar(step.done / step.total)}"
     if elapsed_s >= LEAST_S and step.done:
         left = elapsed_s / step.done * (step.total - step.done)

@@ -17,14 +17,15 @@ from assistant.errors import AssistantError, DownloadError, UsageError
 from assistant.models.hub_repository import find_endpoint, hub_failures, import_hub
 from assistant.models.listing import list_files
 from assistant.models.safety import check_directory
+from assistant.models.tensors import INDEX_NAME
 from finetune.progress import Report, Step, report_nothing
+from finetune.publishing import CARD_NAME, TOKENIZER_FILES
 
 TOKEN_VARIABLE = "HF_TOKEN"
 PUSHED_NAMES = frozenset(
     {
-        "config.json", "generation_config.json", "model.safetensors.index.json", "tokenizer.json",
-        "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-        "vocab.json", "merges.txt", "chat_template.jinja", "README.md",
+        "config.json", "generation_config.json", INDEX_NAME, *TOKENIZER_FILES, "chat_template.jinja",
+        CARD_NAME,
     }
 )  # fmt: skip
 """Beside weights and licences. Not the manifest: it names places on this machine."""

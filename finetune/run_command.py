@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import click
@@ -16,8 +14,6 @@ from finetune.command import EXAMPLES
 from finetune.data_command import build as build_command
 
 if TYPE_CHECKING:
-    from assistant.commands.messages import Messages
-    from finetune.progress import Report
     from finetune.run_flags import RunFlags
 
 EPILOG = """\
@@ -34,6 +30,15 @@ OWN = frozenset({"data", "name", "replace", "base", "as_json"})
 """Switches of `data build` that are defined here anew."""
 
 
+export_option = click.option(
+    "--export",
+    multiple=True,
+    metavar="WHAT",
+    type=click.Choice(["merged16", "gguf"]),
+    help="merged16 or gguf.",
+)
+
+
 @click.command("run", cls=ExampleCommand, examples=EXAMPLES, epilog=EPILOG)
 @click.argument("data", nargs=-1, metavar="DATA...")
 @click.option(
@@ -46,13 +51,7 @@ OWN = frozenset({"data", "name", "replace", "base", "as_json"})
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One of them.")
 @click.option("--check", is_flag=True, help="Show data, cost and a preview, and end; nothing is kept.")
 @click.option("--resume", is_flag=True, help="Go on with a run, named by --name or the newest.")
-@click.option(
-    "--export",
-    multiple=True,
-    metavar="WHAT",
-    type=click.Choice(["merged16", "gguf"]),
-    help="merged16 or gguf.",
-)
+@export_option
 @click.option("--push", default="", metavar="REPO", help="Put the model into owner/name on the hub: private.")
 @click.option("--public", is_flag=True, help="Let all read what is pushed.")
 @click.option("--no-activate", is_flag=True, help="Leave the active model as it is, in any case.")
@@ -75,11 +74,12 @@ def run(ctx: click.Context, /, **flags: Unpack[RunFlags]) -> int:
     """Build the data, train, merge, measure, and put the model in service if it is better."""
     # Late: `--help` needs none of it.
     from assistant.commands.messages import Messages
+    from finetune.progress_line import showing_steps
     from finetune.running import Running
 
     given = {name for name in flags if _is_given(ctx, name)}
     messages = Messages(sys.stderr)
-    with show_steps(messages) as report:
+    with showing_steps(messages) as report:
         running = Running(cast("dict[str, Any]", flags), given, messages, report)
         result = running.check() if flags["check"] else running.run()
     from assistant.commands.output import Output
@@ -90,18 +90,6 @@ def run(ctx: click.Context, /, **flags: Unpack[RunFlags]) -> int:
 
 
 run.params += [param for param in build_command.params if param.name not in OWN]
-
-
-@contextlib.contextmanager
-def show_steps(messages: Messages) -> Generator[Report]:
-    """Show progress until the block ends, however it ends."""
-    from finetune.progress_line import StepLine
-
-    line = StepLine(messages)
-    try:
-        yield line.report
-    finally:
-        line.end()
 
 
 def _is_given(ctx: click.Context, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import sys
@@ -12,8 +13,10 @@ from typing import Any, cast
 
 import click
 
+from assistant import paths
 from assistant.commands.messages import Messages
 from assistant.errors import UsageError
+from assistant.models.store import ModelStore
 from assistant.settings import read_config
 from finetune.base import Base, load_tokenizer
 from finetune.build_flags import BuildFlags, build_prepare_options, build_tokenize_options
@@ -24,6 +27,7 @@ from finetune.gate.gate import render_report
 from finetune.pipeline import NOT_BETTER, Finished, finish_run, finished_to_json, run_training
 from finetune.preview import build_views, render_views
 from finetune.progress import Report, Step
+from finetune.progress_line import render_left
 from finetune.pushing import Pushed, prepare_push, push_model
 from finetune.reporting import build_summary, render_summary
 from finetune.rows import TRAIN
@@ -35,6 +39,7 @@ from finetune.run_flags import (
     write_flags,
 )
 from finetune.rundir import RunDir, new_run, runs_dir
+from finetune.sources import suggest_run_name
 from finetune.tokenizing import STAGE as TOKENS
 from finetune.training.options import TrainOptions
 
@@ -79,7 +84,7 @@ class Running:
         base = self._find_base()
         runs_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
         run = RunDir(runs_dir() / f".check-{secrets.token_hex(4)}")
-        run.name = self._flags["name"] or self._suggest_name()
+        run.name = self._flags["name"] or suggest_run_name(self._flags["data"][0])
         try:
             built = self._build(run, base)
             summary = build_summary(run, built.prepared, built.tokens)
@@ -131,11 +136,10 @@ class Running:
         options = build_train_options(self._flags)
         self._prepare_push()
         name = self._flags["name"]
-        run = new_run(name, suggestion=self._suggest_name(), replace=self._flags["replace"])
+        run = new_run(
+            name, suggestion=suggest_run_name(self._flags["data"][0]), replace=self._flags["replace"]
+        )
         if name and not self._flags["replace"]:
-            from assistant import paths
-            from assistant.models.store import ModelStore
-
             ModelStore(paths.models_dir()).check_free(name)
         self._flags["model_name"] = name
         base = self._find_base()
@@ -165,10 +169,6 @@ class Running:
         return build_data(
             run, base, build_prepare_options(flags), build_tokenize_options(flags), self._report
         )
-
-    def _suggest_name(self) -> str:
-        first = str(self._flags["data"][0]).removeprefix("hub:").split("[", 1)[0].rstrip("/")
-        return first.rsplit("/", 1)[-1].rsplit(".", 1)[0] or "data"
 
     def _confirm(self, run: RunDir) -> None:
         if self._flags["yes"] or not sys.stdin.isatty():
@@ -225,8 +225,6 @@ def estimate_seconds(base: Path, tokens: int, kind: str) -> float:
     CPU core does 15 thousand million a second of them in float32, as measured here on 2; a GPU of the last
     years some 30 million million in bfloat16.
     """
-    import os
-
     weights = sum(path.stat().st_size for path in base.glob("*.safetensors")) / 2
     speed = 3e13 if kind == "cuda" else 1.5e10 * (os.cpu_count() or 1)
     return 4 * weights * tokens / speed
@@ -234,8 +232,6 @@ def estimate_seconds(base: Path, tokens: int, kind: str) -> float:
 
 def render_estimates(estimates: Mapping[str, Any]) -> list[str]:
     """Return the lines for a person."""
-    from finetune.progress_line import render_left
-
     return [
         f"training {estimates['steps']} steps, {estimates['tokens']} tokens, "
         f"{estimates['trained_parameters'] / 1e6:.1f} M trained parameters, highest rate {estimates['lr']:g}",

@@ -181,3 +181,9 @@ def _parse_hub(text: str) -> HubSource:
         subset=subset,
         rows=rows or RowSlice(),
     )
+
+
+def suggest_run_name(text: str) -> str:
+    """Return what a run on such data may be called: the last part of its name."""
+    name = text.removeprefix("hub:").split("[", 1)[0].rstrip("/")
+    return name.rsplit("/", 1)[-1].rsplit(".", 1)[0] or "data"

@@ -23,7 +23,7 @@ def render_progress(progress: Progress) -> str:
     if progress.stage:
         loading = Loading(stage=progress.stage, fraction=progress.fraction)
         return f"{render_loading(loading)} · {progress.seconds:.0f} s"
-    parts = [_count(progress.tokens, "token")]
+    parts = [count_of(progress.tokens, "token")]
     if progress.tokens_per_s is not None:
         parts.append(f"{progress.tokens_per_s:.1f} tok/s")
     parts.append(f"{progress.seconds:.1f} s")
@@ -57,7 +57,7 @@ def render_numbers(exchange: Exchange) -> str:
     """Say which model answered, and at what cost."""
     parts = [exchange.model] if exchange.model else []
     if exchange.usage is not None:
-        parts.append(_count(exchange.usage.completion_tokens, "token"))
+        parts.append(count_of(exchange.usage.completion_tokens, "token"))
     if exchange.tokens_per_s is not None:
         parts.append(f"{exchange.tokens_per_s:.1f} tok/s")
     if exchange.seconds:
@@ -80,5 +80,6 @@ def render_sampling(sampling: Sampling) -> str:
     return " · ".join(parts)
 
 
-def _count(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
+    """Write a number of things."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -26,11 +26,12 @@ EXAMPLES = (
 )
 
 
-def _complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+def complete_name(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """Return the names of the store's models that begin so."""
     return [name for name in _open_store().names() if name.startswith(incomplete)]
 
 
-_name_argument = click.argument("name", metavar="NAME", shell_complete=_complete_name)
+_name_argument = click.argument("name", metavar="NAME", shell_complete=complete_name)
 
 
 @click.group(
@@ -132,7 +133,7 @@ def remove(name: str, *, yes: bool) -> None:
 
 
 @models.command("verify", examples=("assistant models verify", "assistant models verify my-model"))
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=_complete_name)
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_name)
 def verify(names: tuple[str, ...]) -> int:
     """Read every byte of a model and hold it against what was published.
 
@@ -155,7 +156,7 @@ def verify(names: tuple[str, ...]) -> int:
 
 
 @models.command("path", examples=('du -sh "$(assistant models path)"',))
-@click.argument("name", metavar="[NAME]", required=False, shell_complete=_complete_name)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=complete_name)
 def path(name: str | None) -> None:
     """Print the directory of a model, by default of the active one."""
     store = _open_store()

@@ -24,7 +24,7 @@ from torch import Tensor
 from assistant.errors import ModelError
 from finetune.merging.merge import Onto
 from finetune.merging.nf4 import Nf4, find_quantised, roundtrip
-from finetune.progress import Report, Step, report_nothing
+from finetune.progress import Report, Step, report_nothing, track
 
 MAX_KL = 0.001
 """Nats. The right merge, rounded to bfloat16, measured 0.00005; wrong ones 0.06 and more."""
@@ -89,7 +89,7 @@ def check_equality(
         model = _load_adapted(base, adapter, nf4 if onto is Onto.NF4 else None)
         kept = [
             _predict(model, ids, labels, _share(model, chosen))
-            for ids, labels in _tracked(chosen, "running the adapter", report)
+            for ids, labels in track(chosen, "running the adapter", report)
         ]
         del model
         gc.collect()
@@ -98,7 +98,7 @@ def check_equality(
         pairs = [
             (before, _predict(model, ids, labels, _share(model, chosen)))
             for before, (ids, labels) in zip(
-                kept, _tracked(chosen, "running the merged model", report), strict=True
+                kept, track(chosen, "running the merged model", report), strict=True
             )
         ]
     return _compare(pairs)
@@ -191,12 +191,6 @@ def _count_parameters(directory: Path) -> int:
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     width = 4 if str(config.get("dtype", config.get("torch_dtype", ""))).endswith("float32") else 2
     return sum(path.stat().st_size for path in directory.glob("*.safetensors")) // width
-
-
-def _tracked(rows: Sequence[Any], stage: str, report: Report) -> Generator[Any]:
-    for done, row in enumerate(rows):
-        report(Step(stage=stage, done=done, total=len(rows)))
-        yield row
 
 
 @contextlib.contextmanager

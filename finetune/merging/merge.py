@@ -9,7 +9,6 @@ bits takes what nf4 made of the base, since the adapter was trained on exactly t
 from __future__ import annotations
 
 import json
-import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 
 from assistant.errors import ModelError
-from assistant.files import storage_error, write_atomic
+from assistant.files import write_atomic
 from assistant.models.staging import check_space
 from assistant.models.tensors import INDEX_NAME
 from finetune.merging.adapter import Adapter, Update, merge_matrix, read_adapter
@@ -205,17 +204,3 @@ def _copy_index(base: Path, target: Path, total: int) -> None:
     index = json.loads((base / INDEX_NAME).read_text(encoding="utf-8"))
     document = {"metadata": {"total_size": total}, "weight_map": index["weight_map"]}
     write_atomic(target / INDEX_NAME, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode())
-
-
-def copy_files(base: Path, target: Path, names: Sequence[str]) -> None:
-    """Copy those of a model's files that are there.
-
-    Raises:
-        StorageError: The disk is full.
-    """
-    for name in names:
-        if (base / name).is_file():
-            try:
-                shutil.copyfile(base / name, target / name)
-            except OSError as error:
-                raise storage_error(error, target / name) from error

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from assistant.errors import ModelError
+from finetune.empty_network import build_empty, find_linear
 
 BLOCK = 64
 # On a CPU it warns of a kernel that only multiplies 4-bit matrices, which nothing here does there.
@@ -43,29 +44,12 @@ def roundtrip(weight: Tensor, nf4: Nf4) -> Tensor:
 
 
 def find_quantised(directory: Path) -> frozenset[str]:
-    """Return the names of the weights that 4-bit training quantises: of all linear layers but the head.
-
-    The network is built without memory: only its modules' names are wanted.
+    """Return the names of the weights that 4-bit training quantises.
 
     Raises:
         ModelError: transformers knows no causal model of this configuration.
     """
-    library: Any = import_module("transformers")
-    try:
-        config = library.AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-        with torch.device("meta"):
-            model = library.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"{directory / 'config.json'} describes no model that can be merged: {str(error).splitlines()[0]}"
-        ) from error
-    head = model.get_output_embeddings()
-    kinds = (torch.nn.Linear, library.pytorch_utils.Conv1D)
-    return frozenset(
-        f"{name}.weight"
-        for name, module in model.named_modules()
-        if isinstance(module, kinds) and module is not head
-    )
+    return frozenset(f"{name}.weight" for name in find_linear(build_empty(directory)))
 
 
 def check_plain(directory: Path) -> None:

@@ -11,9 +11,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from assistant.errors import ModelError, UsageError
+from assistant.errors import UsageError
 from assistant.files import storage_error
 from assistant.models.hashing import hash_file
 from finetune.base import Base, hash_tokenizer, load_tokenizer
@@ -21,17 +19,16 @@ from finetune.merging.adapter import WEIGHTS_NAME
 from finetune.merging.equality import check_equality, require_equality
 from finetune.merging.merge import Onto, merge_adapter
 from finetune.merging.nf4 import Nf4
+from finetune.merging.record import MODEL_DIR, STAGE, STAGE_16
 from finetune.progress import Report, Step, report_nothing
 from finetune.publishing import write_surroundings
 from finetune.rows import EVAL, TRAIN
 from finetune.rundir import RunDir, write_record
 from finetune.tokenizing import STAGE as TOKENS
 from finetune.tokenizing import read_tokens
-
-STAGE, STAGE_16 = "merge", "merged16"
-ADAPTER, TRAIN_STAGE = "adapter", "train"
-MODEL_DIR = "model"
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from finetune.training.base_model import DTYPES
+from finetune.training.result import ADAPTER
+from finetune.training.result import STAGE as TRAINED
 
 
 def run_merge(
@@ -117,21 +114,9 @@ def hash_adapter(run: RunDir) -> str:
 
 def read_nf4(run: RunDir) -> Nf4 | None:
     """Return how a run's base was quantised while it was trained, None if it was not."""
-    if run.find_stage(TRAIN_STAGE) is None:
+    if run.find_stage(TRAINED) is None:
         return Nf4()
-    how = run.read_record(TRAIN_STAGE)["quantization"]
+    how = run.read_record(TRAINED)["quantization"]
     if how["kind"] != "nf4":
         return None
-    return Nf4(double=how["double"], dtype=_DTYPES[how["dtype"]])
-
-
-def find_model(run: RunDir, stage: str) -> Path:
-    """Return the directory of a run's merged model.
-
-    Raises:
-        ModelError: It is not there any more.
-    """
-    directory = run.get_stage(stage) / MODEL_DIR
-    if not directory.is_dir():
-        raise ModelError(f"{directory} is not there", hint=f"`assistant finetune merge {run.name}` makes it")
-    return directory
+    return Nf4(double=how["double"], dtype=DTYPES[how["dtype"]])

@@ -10,7 +10,6 @@ A checkpoint appears under its name by a rename when all of it is on the disk.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from typing import Any, cast
 
 from assistant.errors import AssistantError, StorageError, UsageError
 from assistant.files import make_private_dir, storage_error, sync_dir, write_atomic
+from assistant.models.hashing import hash_file
 
 DIRECTORY = "checkpoints"
 STARTED_NAME, MARKER_NAME = "started.json", "complete.json"
@@ -61,8 +61,10 @@ class Checkpoints:
         directory = self.get_path(step)
         try:
             sums: dict[str, str] = json.loads((directory / MARKER_NAME).read_text(encoding="utf-8"))["files"]
-            return bool(sums) and all(hash_file(directory / name) == value for name, value in sums.items())
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return bool(sums) and all(
+                hash_file(directory / name).sha256 == value for name, value in sums.items()
+            )
+        except (AssistantError, OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
     @contextlib.contextmanager
@@ -127,7 +129,7 @@ class Checkpoints:
         for path in sorted(staging.iterdir()):
             path.chmod(0o600)
             sync_file(path)
-            sums[path.name] = hash_file(path)
+            sums[path.name] = hash_file(path).sha256
         marker = json.dumps({"step": step, "files": sums}, indent=2)
         write_atomic(staging / MARKER_NAME, marker.encode(), mode=0o600)
         sync_dir(staging)
@@ -135,12 +137,6 @@ class Checkpoints:
         shutil.rmtree(target, ignore_errors=True)  # half of one, or the same step's once more
         staging.rename(target)
         sync_dir(self.path)
-
-
-def hash_file(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_file(path: Path) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from assistant.commands.failures import INTERRUPTED
 from assistant.commands.help import ExampleCommand
 from assistant.commands.options import whole_number_between
+from finetune.data_command import run_argument
 from finetune.training.options import PRESETS, describe_options
-
-INTERRUPTED = 130
 
 if TYPE_CHECKING:
     from assistant.commands.messages import Messages
@@ -42,14 +42,8 @@ def _render_keys() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _complete_run(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
-    from finetune.rundir import find_runs
-
-    return [name for name in find_runs() if name.startswith(incomplete)]
-
-
 @click.command("train", cls=ExampleCommand, examples=EXAMPLES, epilog=_render_keys())
-@click.argument("run", metavar="RUN", shell_complete=_complete_run)
+@run_argument
 @click.option("--base", default="", metavar="MODEL", help="The model to train; by default that of the data.")
 @click.option("--preset", type=click.Choice(list(PRESETS)), metavar="NAME", help=f"{' or '.join(PRESETS)}.")
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="TOML with keys as below.")
@@ -83,27 +77,25 @@ def train(**flags: Any) -> None:
 def _train(run: RunDir, base: Base, messages: Messages, flags: dict[str, Any]) -> dict[str, Any]:
     import contextlib
 
-    from finetune.progress_line import StepLine
+    from finetune.progress_line import showing_steps
     from finetune.training.interrupting import TrainingInterrupted
     from finetune.training.processes import find_processes
     from finetune.training.result import build_summary
     from finetune.training.train import check_run, train_run
 
     options = _choose_options(run, flags)
-    line = StepLine(messages)
-    report = line.report if messages.has_status else _report_tenths(messages)
+    resume, replace = flags["resume"], flags["replace"]
     try:
-        if flags["check"]:
-            return check_run(run, base, options, report)
-        with run.locked() if find_processes().is_main else contextlib.nullcontext():
-            result = train_run(run, base, options, report, resume=flags["resume"], replace=flags["replace"])
+        with showing_steps(messages) as show:
+            report = show if messages.has_status else _report_tenths(messages)
+            if flags["check"]:
+                return check_run(run, base, options, report)
+            with run.locked() if find_processes().is_main else contextlib.nullcontext():
+                result = train_run(run, base, options, report, resume=resume, replace=replace)
         return build_summary(run, result)
     except TrainingInterrupted as stopped:
-        line.end()
         messages.tell(f"{stopped}; a checkpoint is written; to go on: {stopped.resume_command}")
         raise
-    finally:
-        line.end()
 
 
 def _choose_options(run: RunDir, flags: dict[str, Any]) -> TrainOptions:

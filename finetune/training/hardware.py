@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-import psutil
-
+from assistant.commands.room import find_memory
 from assistant.errors import UsageError
 from finetune.training.options import TrainOptions
 
@@ -78,7 +76,7 @@ def find_hardware(device: str, local_rank: int = 0) -> Hardware:
     if device == "cuda" and not has_gpu:
         raise UsageError("device is cuda and torch finds no GPU", hint="--set device=auto")
     if not has_gpu:
-        return Hardware(kind="cpu", name=f"{os.cpu_count()} CPU cores", memory=find_free_memory())
+        return Hardware(kind="cpu", name=f"{os.cpu_count()} CPU cores", memory=find_memory().available)
     number = local_rank % torch.cuda.device_count()
     return Hardware(
         kind="cuda",
@@ -87,17 +85,6 @@ def find_hardware(device: str, local_rank: int = 0) -> Hardware:
         capability=torch.cuda.get_device_capability(number),
         number=number,
     )
-
-
-def find_free_memory() -> int:
-    """Return how many bytes this process may still take: what is free, or what its container allows."""
-    free = psutil.virtual_memory().available
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return free
-    return min(free, int(limit) - used) if limit.isdigit() else free
 
 
 def choose_precision(options: TrainOptions, hardware: Hardware) -> str:

@@ -7,11 +7,11 @@ Weights, adapter, gradients and optimiser are counted; activations are estimated
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import ModelError, OutOfMemoryError, UsageError
+from assistant.errors import OutOfMemoryError, UsageError
+from finetune.empty_network import build_empty, find_linear
 from finetune.training.hardware import Hardware, Setup
 from finetune.training.options import TrainOptions
 
@@ -40,34 +40,21 @@ class Shape:
 
 
 def read_shape(directory: Path, options: TrainOptions) -> Shape:
-    """Return a model's sizes; the network is built without memory.
+    """Return a model's sizes.
 
     Raises:
         ModelError: transformers knows no causal model of this configuration.
         UsageError: No layer is called as the targets say.
     """
-    library: Any = import_module("transformers")
-    torch: Any = import_module("torch")
-    try:
-        config = library.AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-        with torch.device("meta"):
-            model = library.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{directory / 'config.json'} describes no model to train: {reason}") from error
-    head = model.get_output_embeddings()
-    linear = {
-        name: module.weight.shape
-        for name, module in model.named_modules()
-        if isinstance(module, (torch.nn.Linear, library.pytorch_utils.Conv1D)) and module is not head
-    }
+    model = build_empty(directory)
+    linear = {name: module.weight.shape for name, module in find_linear(model).items()}
     ends = tuple(options.targets.split(","))
     adapted = linear if options.targets == "all-linear" else _pick(linear, ends)
     for end in ends:
         if options.targets != "all-linear" and not _pick(linear, (end,)):
             there = ", ".join(sorted({name.rsplit(".", 1)[-1] for name in linear}))
             raise UsageError(f"targets: no layer is called {end}", hint=f"there are {there}")
-    text = config.get_text_config()
+    text = model.config.get_text_config()
     return Shape(
         parameters=sum(one.numel() for one in model.parameters()),
         quantised=sum(shape.numel() for shape in linear.values()),

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import UsageError
+from assistant.models.hashing import hash_file
 from finetune.base import Base
 from finetune.rundir import RunDir
 from finetune.tokenizing import STAGE as TOKENS
-from finetune.training.checkpoints import DIRECTORY, Checkpoints, hash_file
+from finetune.training.checkpoints import DIRECTORY, Checkpoints
 from finetune.training.options import TrainOptions, with_option
 from finetune.training.result import STAGE
 
@@ -73,7 +74,7 @@ def describe_start(run: RunDir, base: Base, options: TrainOptions) -> dict[str, 
     return {
         "options": asdict(options),
         "base": hash_base(base.directory),
-        "data": {side: hash_file(stage / f"{side}.parquet") for side in ("train", "eval")},
+        "data": {side: hash_file(stage / f"{side}.parquet").sha256 for side in ("train", "eval")},
     }
 
 

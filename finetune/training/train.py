@@ -13,12 +13,13 @@ from importlib import import_module, metadata
 from typing import Any
 
 from assistant.errors import UsageError
+from assistant.models.hashing import hash_file
 from finetune.base import Base, hash_tokenizer
 from finetune.merging.tensor_files import find_shards
 from finetune.progress import Report, Step, report_nothing
 from finetune.rundir import RunDir, write_record
 from finetune.tokenizing import STAGE as TOKENS
-from finetune.training.checkpoints import DIRECTORY, Checkpoints, hash_file, sync_file
+from finetune.training.checkpoints import DIRECTORY, Checkpoints, sync_file
 from finetune.training.hardware import Setup, choose_setup, find_hardware
 from finetune.training.interrupting import TrainingInterrupted
 from finetune.training.metrics import MetricsFile
@@ -226,7 +227,7 @@ class _Training:
                     "micro_batch": self.fit.micro_batch,
                     "gradient_checkpointing": self.fit.checkpointing,
                     "planned_steps": len(self.fit.plan.steps),
-                    "adapter_sha256": hash_file(self.run.path / ADAPTER / "adapter_model.safetensors"),
+                    "adapter_sha256": hash_file(self.run.path / ADAPTER / "adapter_model.safetensors").sha256,
                     "versions": {name: metadata.version(name) for name in VERSIONED},
                     "result": result.to_json(),
                 },

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -105,7 +106,7 @@ class AdapterTrainer(SFTTrainer):
         """
         loss = super().training_step(model, inputs, num_items_in_batch)
         value = float(loss)
-        if value == 0 or value != value or value in (float("inf"), float("-inf")):
+        if value == 0 or not math.isfinite(value):
             raise AssistantError(
                 f"the loss became {value:g} in step {self.state.global_step + 1}, on rows of the lines"
                 f" {self._find_lines()}; nothing was learnt from it",

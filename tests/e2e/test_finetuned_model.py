@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from homes import MODEL, Home, wait_until
+from homes import MODEL, Home
+from transformers_server import transformers_serve
 
 from finetune.pipeline import NOT_BETTER
 
@@ -85,30 +85,9 @@ def answer_by_generate(model: Path, task: str) -> str:
 
 @pytest.fixture(scope="module")
 def served(tuned: Path, model_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    program = Path(sys.executable).with_name("transformers")
-    log = (tmp_path_factory.mktemp("serve") / "log").open("wb")
-    process = subprocess.Popen(
-        [program, "serve", str(tuned), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu",
-         "--dtype", "bfloat16"],
-        env=model_home.environment(HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path_factory.mktemp("hf"))),
-        stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-    )  # fmt: skip
-
-    def is_up() -> bool:
-        assert process.poll() is None, Path(log.name).read_text(encoding="utf-8")[-2000:]
-        try:
-            return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
-        except (urllib.error.URLError, OSError):
-            return False
-
-    wait_until(is_up, seconds=240)
-    yield f"http://127.0.0.1:{port}/v1/chat/completions"
-    process.kill()
-    process.wait()
-    log.close()
+    scratch = tmp_path_factory.mktemp("serve")
+    with transformers_serve(tuned, model_home, scratch, "--dtype", "bfloat16") as address:
+        yield f"{address}/chat/completions"
 
 
 def answer_by_server(url: str, model: Path, task: str) -> str:

@@ -2,11 +2,9 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from tiny_llama import read_weights, save_adapter, save_llama
 
 from assistant.errors import ModelError
@@ -18,12 +16,7 @@ NF4 = Nf4()
 PROMPT = 10
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

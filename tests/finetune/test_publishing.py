@@ -3,12 +3,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import transformers
 from tiny_llama import save_adapter, save_llama
 
@@ -35,13 +33,7 @@ from finetune.rundir import RunDir, runs_dir, write_record
 from finetune.sources import parse_source
 from finetune.training.options import TrainOptions
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

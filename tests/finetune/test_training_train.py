@@ -6,15 +6,15 @@ import math
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from small_runs import make_codes, make_run
 from tiny_llama import save_llama
 
+from assistant.commands.room import Memory
 from assistant.errors import AssistantError, ModelError, OutOfMemoryError, StorageError, UsageError
 from finetune.base import Base
 from finetune.merging.adapter import read_adapter
@@ -34,12 +34,7 @@ def options(*sets: str) -> TrainOptions:
     return build_options(sets=(*SMALL, *sets))
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -357,7 +352,8 @@ def test_layers_that_are_not_there_are_named(fresh: tuple[RunDir, Base]) -> None
 def test_too_little_memory_is_said_before_the_model_is_loaded(
     fresh: tuple[RunDir, Base], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("finetune.training.hardware.find_free_memory", lambda: 500_000_000)
+    little = Memory(total=500_000_000, available=500_000_000)
+    monkeypatch.setattr("finetune.training.hardware.find_memory", lambda: little)
     with pytest.raises(OutOfMemoryError, match=r"has 0\.5 GB free"):
         train_run(*fresh, options())
 

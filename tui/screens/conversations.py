@@ -25,7 +25,7 @@ from tui import saving
 from tui.bindings import build_bindings
 from tui.keys import Place
 from tui.reading import read_answer
-from tui.reports import render_verdict
+from tui.reports import count_of, render_verdict
 from tui.screens.ask_text import AskTextScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.shown import first_lines, shown_text
@@ -100,7 +100,7 @@ class ConversationsScreen(Screen[list[Exchange] | None]):
         options.add_options([Option(_paint_row(row, snippets.get(row.id, ""))) for row in rows])
         options.highlighted = min(number, len(rows) - 1) if rows else None
         count = (
-            f"{len(rows)} conversation{'s' if len(rows) != 1 else ''}"
+            count_of(len(rows), "conversation")
             if rows
             else "nothing is stored yet"
             if not words

@@ -31,8 +31,14 @@ class HelpScreen(Dialog[None]):
     DEFAULT_CSS = """
     HelpScreen {
         .keys { height: 1fr; }
-        Grid { grid-size: 2; grid-columns: 22 1fr; grid-rows: auto; grid-gutter: 0 1; }
-        Grid { height: auto; margin-bottom: 1; }
+        Grid {
+            grid-size: 2;
+            grid-columns: 22 1fr;
+            grid-rows: auto;
+            grid-gutter: 0 1;
+            height: auto;
+            margin-bottom: 1;
+        }
         .place { text-style: bold underline; }
         .spelling { text-style: bold; }
     }
