@@ -11,16 +11,15 @@ import argparse
 import json
 import math
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
+from scripted import scripted_generator
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMITS = {"menu p95 ms": 20.0, "memory MB": 80.0}
@@ -158,19 +157,8 @@ def main() -> int:
     parser.add_argument("--keys", type=int, default=200, help="keystrokes, with a menu after each")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="as", dir="/tmp"))  # sockets need short paths
-    script = home / "script.json"
-    script.write_text(json.dumps({"pieces": ["x = 1\n"] * 3000, "step_s": 0.02, "context_tokens": 8192}))
-    program = [sys.executable, "-m", "assistant.server", "--scripted", str(script)]
-    generator = subprocess.Popen(program, env={**os.environ, "ASSISTANT_HOME": str(home)}, cwd=ROOT)
-    try:
-        while not (home / "run" / "generator.sock").exists():
-            time.sleep(0.02)
+    with scripted_generator(pieces=["x = 1\n"] * 3000, step_s=0.02, context_tokens=8192) as home:
         numbers = run_session(home, options.lines, options.keys)
-    finally:
-        generator.kill()
-        generator.wait()
-        shutil.rmtree(home)
     if options.json:
         print(json.dumps(numbers))
     else:

@@ -31,7 +31,8 @@ from assistant.generator import EventStream  # noqa: E402
 from assistant.history.records import Exchange, Outcome  # noqa: E402
 from assistant.history.store import open_history  # noqa: E402
 from assistant.requests import Done, Event, FinishReason, Request, Token, Usage  # noqa: E402
-from bench.chat_process import drain, open_chat, scripted_generator  # noqa: E402
+from bench.chat_process import drain, open_chat  # noqa: E402
+from bench.scripted import scripted_generator  # noqa: E402
 from tui.app import ChatApp  # noqa: E402
 from tui.services import Services  # noqa: E402
 
@@ -47,6 +48,7 @@ KEYS = 30
 FOCUS_CHANGES = 10
 LINES, TOKENS_PER_S = 400, 500
 LAG_STEP_S = 0.01
+SCRIPT = {"pieces": ["pass"], "context_tokens": 4096}
 LOADS_LONG_S = 3600.0
 ANSWER = '''def area_{0}(width, height):
     """Return the area of rectangle {0}."""
@@ -233,9 +235,9 @@ def measure(rounds: int, idle_s: float) -> dict[str, float]:
                     keys[count] += pressed
                     changes[count] += changed
         late = sorted(asyncio.run(measure_lag(Path(name))))
-    with scripted_generator(load_s=LOADS_LONG_S) as home:
+    with scripted_generator(**SCRIPT, load_s=LOADS_LONG_S) as home:
         starts = [(measure_start(home), measure_bare()) for _ in range(rounds + 1)][1:]
-    with scripted_generator(load_s=0) as home:
+    with scripted_generator(**SCRIPT, load_s=0) as home:
         idle = measure_idle(home, idle_s)
     start, bare = (statistics.median(values) for values in zip(*starts, strict=True))
     return {
