@@ -14,6 +14,7 @@ from assistant.errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda")
 QUANTIZATIONS = ("auto", "none", "nf4", "int8", "int4")
+SANDBOXES = ("auto", "bubblewrap", "landlock", "seatbelt", "docker", "podman")
 PROMPT_FORMATS = ("chat", "python-task", "python-task-es", "python-task-2023")
 
 
@@ -104,6 +105,16 @@ class ChatSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSettings:
+    """Where code is run that nobody has read."""
+
+    backend: str = "auto"
+    """auto, bubblewrap, landlock, seatbelt, docker or podman; auto takes the first that holds; no container."""
+    projects: str = "off"
+    """on lets editors and the chat test answers against the tests of your own files, when you ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """All settings."""
 
@@ -114,6 +125,7 @@ class Config:
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     history: HistorySettings = field(default_factory=HistorySettings)
     chat: ChatSettings = field(default_factory=ChatSettings)
+    sandbox: SandboxSettings = field(default_factory=SandboxSettings)
 
 
 Check = Callable[[Any], str]
@@ -156,6 +168,8 @@ _CHECKS: Mapping[str, Check] = {
     "sampling.top_p": _between(0.01, 1),
     "sampling.max_tokens": _between(1, limits.MAX_MAX_TOKENS),
     "history.keep": _one_of(("on", "off")),
+    "sandbox.backend": _one_of(SANDBOXES),
+    "sandbox.projects": _one_of(("on", "off")),
     "chat.keys": _key_pairs,
     "chat.earlier_turns": _between(0, 64),
     "chat.run_timeout_s": _between(1, 3600),

@@ -12,6 +12,7 @@
     │   ├── UnknownModelError      3   no model of that name is in the store
     │   ├── DownloadError          3   a model could not be fetched
     │   └── UnsafeModelError       3   the model directory is refused
+    ├── SandboxError               3   there is no sandbox to run code in, or it does not start
     ├── DeadlineError              4   it took longer than the user allows
     ├── OutOfMemoryError           5   the device has no room
     └── StorageError              74   a file could not be written
@@ -85,6 +86,12 @@ class DownloadError(ModelError):
 
 class UnsafeModelError(ModelError):
     """A model directory holds something that could run code, or is not what its manifest says."""
+
+
+class SandboxError(AssistantError):
+    """There is no way to run code safely here, or a sandbox does not start. Code is never run without one."""
+
+    exit_code = 3
 
 
 class DeadlineError(AssistantError):

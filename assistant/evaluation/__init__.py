@@ -1,0 +1,1 @@
+"""Scores models by running what they write. Knows no command line and no sandbox but through the judge."""
