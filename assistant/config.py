@@ -109,7 +109,7 @@ class SandboxSettings:
     """Where code is run that nobody has read."""
 
     backend: str = "auto"
-    """auto, bubblewrap, landlock, seatbelt, docker or podman; auto takes the first that holds; no container."""
+    """auto, bubblewrap, landlock, seatbelt, docker or podman. The last two are never taken by auto."""
     projects: str = "off"
     """on lets editors and the chat test answers against the tests of your own files, when you ask."""
 
