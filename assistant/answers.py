@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from assistant.errors import AssistantError
-from assistant.requests import Done, Event, Failed, FinishReason, Started, Token, Usage
+from assistant.requests import AnswerEnded, Done, Event, Failed, FinishReason, Started, Token, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ class AnswerBuilder:
     def __init__(self) -> None:
         self._pieces: dict[int, list[str]] = {0: []}
         self._started: Started | None = None
+        self._reasons: dict[int, FinishReason] = {}
         self._end: Done | Failed | None = None
 
     def add(self, event: Event) -> None:
@@ -46,6 +47,8 @@ class AnswerBuilder:
         match event:
             case Token(text=text, index=index):
                 self._pieces.setdefault(index, []).append(text)
+            case AnswerEnded(index=index, finish_reason=reason):
+                self._reasons[index] = reason
             case Started():
                 self._started = event
             case Done() | Failed():
@@ -58,7 +61,9 @@ class AnswerBuilder:
         reasons = self._end.finish_reasons if isinstance(self._end, Done) else ()
         count = max(max(self._pieces) + 1, len(reasons))
         texts = tuple("".join(self._pieces.get(index, ())) for index in range(count))
-        reasons += (FinishReason.CANCELLED,) * (count - len(reasons))
+        reasons += tuple(
+            self._reasons.get(index, FinishReason.CANCELLED) for index in range(len(reasons), count)
+        )
         request_id = self._started.request_id if self._started else ""
         model = self._started.model if self._started else ""
         match self._end:

@@ -110,6 +110,14 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerEnded:
+    """One of several answers has ended, while others may go on. With `n` = 1, `Done` alone says so."""
+
+    index: int
+    finish_reason: FinishReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """All answers have ended. The last event of a request that went well."""
 
@@ -132,4 +140,4 @@ class Failed:
     error: AssistantError
 
 
-Event = Loading | Started | Token | Done | Failed
+Event = Loading | Started | Token | AnswerEnded | Done | Failed

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from assistant.answers import AnswerBuilder
 from assistant.generator import TextGenerator
 from assistant.history.records import Exchange, Outcome
-from assistant.requests import Done, Event, Failed, Loading, Request, Started, Token
+from assistant.requests import AnswerEnded, Done, Event, Failed, Loading, Request, Started, Token
 from assistant.session import finish_exchange
 from tui.streaming import Pump, Report
 
@@ -127,7 +127,7 @@ class Answering:
                 self._first_token = self._first_token or self._last_token
                 self._tokens += 1
                 return text
-            case Token() | Done() | Failed():
+            case Token() | AnswerEnded() | Done() | Failed():
                 pass
         return ""
 

@@ -21,7 +21,7 @@ from assistant.client.failures import (
     translated,
 )
 from assistant.errors import GeneratorError, GeneratorLostError
-from assistant.requests import Done, Event, FinishReason, Started, Token, Usage
+from assistant.requests import AnswerEnded, Done, Event, FinishReason, Started, Token, Usage
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -39,10 +39,14 @@ class AnswerReader:
         request_id: From the headers; empty to take the first chunk's.
         model: What was asked for, until a chunk says otherwise.
         began: When the request began, in `time.monotonic` seconds.
+        has_several: More than one answer was asked for: the end of each is an event.
     """
 
-    def __init__(self, place: Place, *, request_id: str, model: str, began: float) -> None:
+    def __init__(
+        self, place: Place, *, request_id: str, model: str, began: float, has_several: bool = False
+    ) -> None:
         self._place = place
+        self._has_several = has_several
         self._request_id = request_id
         self._model = model
         self._began = began
@@ -118,7 +122,10 @@ class AnswerReader:
             yield Token(text=text, index=index)
         reason: object = choice.get("finish_reason")
         if isinstance(reason, str) and reason:
+            is_first = index not in self._reasons
             self._reasons[index] = _finish_reason(reason)
+            if self._has_several and is_first:
+                yield AnswerEnded(index=index, finish_reason=self._reasons[index])
 
     def _note_totals(self, fields: dict[str, Any]) -> None:
         model = fields.get("model")

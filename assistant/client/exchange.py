@@ -126,7 +126,11 @@ class Exchange:
             self._has_answered = True
             request_id = response.headers.get("x-request-id", "")
             reader = AnswerReader(
-                place, request_id=request_id, model=str(call.body["model"]), began=self._began
+                place,
+                request_id=request_id,
+                model=str(call.body["model"]),
+                began=self._began,
+                has_several=self._request.sampling.n > 1,
             )
             for event in stream_events(response, reader, place):
                 self._emit(event)

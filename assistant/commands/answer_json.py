@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from assistant.answers import Answer
 from assistant.errors import AssistantError
-from assistant.requests import Done, Event, Failed, Loading, Request, Started, Token
+from assistant.requests import AnswerEnded, Done, Event, Failed, Loading, Request, Started, Token
 
 if TYPE_CHECKING:
     from assistant.replies import Code
@@ -73,6 +73,8 @@ def build_event_object(event: Event) -> dict[str, Any]:
             return {"event": "started", "request_id": request_id, "model": model}
         case Token(text=text, index=index):
             return {"event": "token", "text": text, "index": index}
+        case AnswerEnded(index=index, finish_reason=reason):
+            return {"event": "ended", "index": index, "finish_reason": reason.value}
         case Done():
             fields = asdict(event)
             return {"event": "done", **fields}

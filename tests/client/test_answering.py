@@ -12,19 +12,21 @@ from hypothesis import strategies as st
 from assistant.client.answering import AnswerReader, stream_events
 from assistant.client.failures import Place
 from assistant.errors import GeneratorError, GeneratorLostError, OutOfMemoryError
-from assistant.requests import Done, Event, FinishReason, Started, Token, Usage
+from assistant.requests import AnswerEnded, Done, Event, FinishReason, Started, Token, Usage
 from tests.client.stub_server import chunk_bytes, delta, sse
 
 PLACE = Place(name="the generator", hint="look", is_ours=False)
 SSE_TYPE = "text/event-stream"
 
 
-def read(parts: Sequence[bytes], *, kind: str = SSE_TYPE) -> list[Event]:
+def read(parts: Sequence[bytes], *, kind: str = SSE_TYPE, has_several: bool = False) -> list[Event]:
     headers = {"content-type": kind} if kind else {}
     response = httpx2.Response(
         200, headers=headers, content=iter(parts), request=httpx2.Request("POST", "http://x/")
     )
-    reader = AnswerReader(PLACE, request_id="", model="asked", began=time.monotonic())
+    reader = AnswerReader(
+        PLACE, request_id="", model="asked", began=time.monotonic(), has_several=has_several
+    )
     return list(stream_events(response, reader, PLACE))
 
 
@@ -91,6 +93,22 @@ def test_a_stream_with_neither_is_lost() -> None:
 def test_an_answer_of_which_one_of_several_did_not_finish_is_lost() -> None:
     with pytest.raises(GeneratorLostError):
         read([sse(delta("a", index=0), delta("b", index=1, finish_reason="stop"))])
+
+
+def test_the_end_of_each_of_several_answers_is_told_once_and_where_it_is() -> None:
+    chunks = [
+        delta("a", index=1, finish_reason="length"),
+        delta("b", index=0),
+        delta("", index=1, finish_reason="length"),
+        delta("", index=0, finish_reason="stop"),
+    ]
+    events = read([sse(*chunks, "[DONE]")], has_several=True)
+    assert events[2] == AnswerEnded(index=1, finish_reason=FinishReason.LENGTH)
+    assert [event.index for event in events if isinstance(event, AnswerEnded)] == [1, 0]
+
+
+def test_the_end_of_a_single_answer_is_told_by_the_last_event_alone() -> None:
+    assert not any(isinstance(event, AnswerEnded) for event in read([ANSWER]))
 
 
 def test_nothing_at_all_is_no_answer() -> None:

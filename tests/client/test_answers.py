@@ -3,7 +3,17 @@ from __future__ import annotations
 from assistant.answers import AnswerBuilder, collect_answer
 from assistant.errors import GeneratorLostError
 from assistant.generator import ScriptedGenerator
-from assistant.requests import Done, Failed, FinishReason, Loading, Started, Token, Usage, build_task_request
+from assistant.requests import (
+    AnswerEnded,
+    Done,
+    Failed,
+    FinishReason,
+    Loading,
+    Started,
+    Token,
+    Usage,
+    build_task_request,
+)
 
 STARTED = Started(request_id="r", model="m")
 DONE = Done(finish_reasons=(FinishReason.STOP,), usage=None, model="m")
@@ -35,6 +45,12 @@ def test_events_that_stop_early_are_a_cancelled_answer() -> None:
     assert answer.texts == ("", "half")
     assert answer.finish_reasons == (FinishReason.CANCELLED,) * 2
     assert answer.error is None
+
+
+def test_an_answer_that_had_ended_before_the_events_stopped_is_whole() -> None:
+    ended = AnswerEnded(index=1, finish_reason=FinishReason.STOP)
+    answer = collect_answer([STARTED, Token(text="half"), Token(text="all", index=1), ended])
+    assert answer.finish_reasons == (FinishReason.CANCELLED, FinishReason.STOP)
 
 
 def test_no_event_at_all_is_an_empty_answer() -> None:
