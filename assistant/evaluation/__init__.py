@@ -1,1 +1,1 @@
-"""Scores models by running what they write. Knows no command line and no sandbox but through the judge."""
+"""How good a model is: suites of problems, answers, verdicts by running them, and numbers with intervals."""
