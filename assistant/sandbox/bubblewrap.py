@@ -1,0 +1,130 @@
+"""The bubblewrap backend: Linux namespaces through the `bwrap` program, which needs no privilege.
+
+The job sees Python, the system's libraries and an empty scratch; no network, no other process, no home, no
+`/proc`, and nothing that it can write to beside the scratch. When `bwrap` dies, or this process does, the
+kernel clears away everything in it. Where we are root, jobs are other users: they read only what all may.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cached_property
+from pathlib import Path
+
+from assistant.errors import SandboxError
+from assistant.sandbox.interface import Job, Limits, Process
+from assistant.sandbox.plans import bootstrap_text, read_interpreter
+from assistant.sandbox.starting import Confinement, Handles, start_job
+
+SCRATCH = "/tmp"
+DEVICES = ("null", "zero", "full", "random", "urandom")
+SYSTEM_LIBRARIES = ("/lib", "/lib64", "/lib32", "/libx32", "/bin", "/sbin")
+"""Links into `/usr` on most systems, directories of their own on some."""
+OTHER_USERS_FROM = 0x70000000
+"""Where we are root, each job becomes a user of its own number: root is held to no number of processes."""
+OTHER_USERS = 0x10000
+
+
+class Bubblewrap:
+    """Confines jobs by `bwrap`.
+
+    Args:
+        program: Its name or path.
+    """
+
+    name = "bubblewrap"
+
+    def __init__(self, program: str = "bwrap") -> None:
+        self._program = program
+        self._jobs = 0
+
+    @cached_property
+    def version(self) -> str:
+        """What `bwrap --version` says, or the empty string where there is none."""
+        try:
+            asked = subprocess.run(
+                [self._program, "--version"], capture_output=True, timeout=10, check=False, text=True
+            )
+        except (OSError, subprocess.SubprocessError):
+            return ""
+        return asked.stdout.strip().removeprefix("bubblewrap").strip()
+
+    def start(self, job: Job, limits: Limits) -> Process:
+        """Start a program, from any thread.
+
+        Raises:
+            SandboxError: It cannot be started.
+        """
+        if not self.version:
+            raise SandboxError(f"there is no working {self._program} on this computer")
+        is_root = os.geteuid() == 0
+        self._jobs += 1
+        user = OTHER_USERS_FROM + (os.getpid() * 64 + self._jobs) % OTHER_USERS if is_root else 0
+
+        def build_argv(handles: Handles) -> list[str]:
+            return [
+                self._program,
+                *(self._root_flags() if is_root else self._user_flags()),
+                *_isolation_flags(handles),
+                *_file_flags(job, limits),
+                *("--", str(read_interpreter().program), "-I", "-S", "-X", "utf8", "-c", bootstrap_text()),
+                str(handles.plan),
+            ]
+
+        return start_job(job, limits, Confinement(name=self.name, build_argv=build_argv, user=user))
+
+    def _root_flags(self) -> list[str]:
+        """Just enough to become another user; that takes all of it away."""
+        return ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+
+    def _user_flags(self) -> list[str]:
+        flags = ["--unshare-user", "--cap-drop", "ALL"]
+        return flags if self._is_older_than(0, 8) else [*flags, "--disable-userns"]
+
+    def _is_older_than(self, *wanted: int) -> bool:
+        numbers = tuple(int(part) for part in self.version.split(".") if part.isdigit())
+        return numbers < wanted
+
+
+def _isolation_flags(handles: Handles) -> list[str]:
+    return [
+        *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
+        *("--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv"),
+        *("--sync-fd", str(handles.gone)),
+    ]
+
+
+def _file_flags(job: Job, limits: Limits) -> list[str]:
+    flags = ["--ro-bind", "/usr", "/usr"]
+    for path in SYSTEM_LIBRARIES:
+        if Path(path).is_symlink():
+            flags += ["--symlink", str(Path(path).readlink()), path]
+        elif Path(path).is_dir():
+            flags += ["--ro-bind", path, path]
+    flags += ["--perms", "1777", "--size", str(limits.scratch_bytes), "--tmpfs", SCRATCH]
+    for path in _read_only(job):
+        flags += _bind(path, "--ro-bind")
+    for device in DEVICES:
+        flags += _bind(Path("/dev") / device, "--dev-bind")
+    flags += ["--symlink", SCRATCH, "/dev/shm"]  # where semaphores and shared memory of processes lie
+    return [*flags, "--remount-ro", "/", "--chdir", SCRATCH]
+
+
+def _bind(path: Path, flag: str) -> list[str]:
+    parents = [
+        # by itself bwrap makes parents that only their owner may enter
+        part
+        for parent in reversed(path.parents[:-1])
+        for part in ("--perms", "0755", "--dir", str(parent))
+    ]
+    return [*parents, flag, str(path), str(path)]
+
+
+def _read_only(job: Job) -> list[Path]:
+    interpreter = read_interpreter()
+    packages = interpreter.packages if job.has_packages else ()
+    wanted = [path for path in (*interpreter.readable, *packages) if not path.is_relative_to("/usr")]
+    loader = [Path("/etc/ld.so.cache"), Path("/etc/alternatives")]  # where libraries are looked up
+    wanted += [path for path in loader if path.exists()]
+    return list(dict.fromkeys([*wanted, *(path.absolute() for path in job.readable)]))

@@ -1,0 +1,113 @@
+"""Starts a job behind a backend's command: pipes, channel, plan, and the wait for its first sign of life."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from assistant.errors import SandboxError
+from assistant.sandbox.interface import Job, Limits
+from assistant.sandbox.launching import Command, launch
+from assistant.sandbox.plans import write_plan
+from assistant.sandbox.watching import GONE_TIMEOUT_S, Started, WatchedProcess, wait_until_closed
+
+START_TIMEOUT_S = 10.0
+"""To set up a sandbox takes some hundredths of a second, on a busy machine some tenths."""
+MAX_COMPLAINT_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handles:
+    """Descriptors that a backend's command line names."""
+
+    plan: int
+    gone: int
+    """To be held open by the sandbox for as long as anything in it lives, and by nothing that can let go."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confinement:
+    """How a backend starts a job."""
+
+    name: str
+    build_argv: Callable[[Handles], list[str]]
+    user: int = 0
+    """The number of the user that the job becomes, or 0."""
+    descriptors: tuple[int, ...] = ()
+    """What the command line names beside the handles."""
+
+
+def start_job(job: Job, limits: Limits, confinement: Confinement) -> WatchedProcess:
+    """Start a job and return when it is confined, limited and about to begin.
+
+    Raises:
+        SandboxError: The sandbox does not start.
+    """
+    if not hasattr(os, "pidfd_open"):
+        raise SandboxError(f"{confinement.name} needs Linux 5.3 or newer")
+    with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+        output, output_end = _open_pipe(ours, theirs)
+        gone, gone_end = _open_pipe(ours, theirs)
+        ready, ready_end = _open_pipe(ours, theirs)
+        channel, channel_end = _open_channel(ours, theirs) if job.channel else (None, -1)
+        plan = write_plan(job, limits, ready=ready_end, channel=channel_end, user=confinement.user)
+        theirs.callback(os.close, plan)
+        inherited = (plan, gone_end, ready_end, channel_end, *confinement.descriptors)
+        command = Command(
+            argv=confinement.build_argv(Handles(plan=plan, gone=gone_end)),
+            stdout=output_end,
+            descriptors=tuple(number for number in inherited if number >= 0),
+        )
+        began = time.monotonic()
+        try:
+            child = launch(command)
+        except OSError as error:
+            raise SandboxError(f"{confinement.name} does not start: {error.strerror}") from error
+        theirs.close()
+        if not _is_ready(ready):
+            raise _explain(confinement.name, child, output)
+        os.close(ready)
+        ours.pop_all()
+        return WatchedProcess(
+            Started(
+                child=child,
+                began=began,
+                output=output,
+                gone=gone,
+                channel=channel,
+                limits=limits,
+                sandbox=confinement.name,
+            )
+        )
+
+
+def _open_pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int, int]:
+    reading, writing = os.pipe()
+    ours.callback(os.close, reading)
+    theirs.callback(os.close, writing)
+    return reading, writing
+
+
+def _open_channel(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[socket.socket, int]:
+    near, far = socket.socketpair()
+    ours.callback(near.close)
+    theirs.callback(far.close)
+    return near, far.fileno()
+
+
+def _is_ready(ready: int) -> bool:
+    return bool(select.select([ready], [], [], START_TIMEOUT_S)[0]) and bool(os.read(ready, 1))
+
+
+def _explain(name: str, child: subprocess.Popen[bytes], output: int) -> SandboxError:
+    """End what did not come to its job, and pass on what it said."""
+    child.kill()
+    child.wait()
+    said = wait_until_closed(output, GONE_TIMEOUT_S)[:MAX_COMPLAINT_BYTES].decode("utf-8", "replace").strip()
+    return SandboxError(f"{name} does not start: {said or 'it ended without a word'}")
