@@ -1,8 +1,7 @@
 """The first program inside a sandbox: limits this process, then becomes the job.
 
-Its text is given to `python -I -S -c`, with one argument: the descriptor of a plan. It is no part of what
-confines: that is done before it, and here only the limits that can be set nowhere else. It imports little,
-because every import costs each run its milliseconds.
+Its text is given to `python -I -S -c`, with one argument: the descriptor of a plan. It imports little: every
+import costs each run its milliseconds.
 """
 
 from __future__ import annotations
@@ -36,6 +35,14 @@ def set_limits(limits: dict[int, tuple[int, int]]) -> None:
         if most != resource.RLIM_INFINITY:
             soft, hard = min(soft, most), min(hard, most)
         resource.setrlimit(kind, (soft, hard))
+
+
+def confine(text: str, rights: dict[str, object]) -> None:
+    """Have this process give up its rights, where no program around it has taken them away."""
+    if text:
+        namespace: dict[str, object] = {"__name__": "confining"}
+        exec(text, namespace)  # noqa: S102 (ours)
+        namespace["confine"](**rights)  # type: ignore[operator]
 
 
 def report_ready(descriptor: int) -> None:
@@ -88,6 +95,7 @@ def begin() -> None:
     os.environ.clear()
     drop_root(plan["user"])  # type: ignore[arg-type]
     set_limits(plan["limits"])  # type: ignore[arg-type]
+    confine(plan["confining"], plan["rights"])  # type: ignore[arg-type]
     report_ready(plan["ready"])  # type: ignore[arg-type]
     sys.argv[:] = ["-c", *keep_channel(plan["channel"])]  # type: ignore[arg-type]
     become(plan["source"], plan["packages"])  # type: ignore[arg-type]

@@ -7,23 +7,23 @@ kernel clears away everything in it. Where we are root, jobs are other users: th
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import subprocess
 from functools import cached_property
 from pathlib import Path
 
 from assistant.errors import SandboxError
+from assistant.sandbox.filters import build_filter
 from assistant.sandbox.interface import Job, Limits, Process
-from assistant.sandbox.plans import bootstrap_text, read_interpreter
+from assistant.sandbox.plans import build_start, choose_user, read_interpreter
 from assistant.sandbox.starting import Confinement, Handles, start_job
 
 SCRATCH = "/tmp"
 DEVICES = ("null", "zero", "full", "random", "urandom")
 SYSTEM_LIBRARIES = ("/lib", "/lib64", "/lib32", "/libx32", "/bin", "/sbin")
 """Links into `/usr` on most systems, directories of their own on some."""
-OTHER_USERS_FROM = 0x70000000
-"""Where we are root, each job becomes a user of its own number: root is held to no number of processes."""
-OTHER_USERS = 0x10000
 
 
 class Bubblewrap:
@@ -37,7 +37,7 @@ class Bubblewrap:
 
     def __init__(self, program: str = "bwrap") -> None:
         self._program = program
-        self._jobs = 0
+        self._jobs = itertools.count(1)
 
     @cached_property
     def version(self) -> str:
@@ -58,21 +58,25 @@ class Bubblewrap:
         """
         if not self.version:
             raise SandboxError(f"there is no working {self._program} on this computer")
-        is_root = os.geteuid() == 0
-        self._jobs += 1
-        user = OTHER_USERS_FROM + (os.getpid() * 64 + self._jobs) % OTHER_USERS if is_root else 0
+        user = choose_user(next(self._jobs))
+        program = build_filter(is_alone=False)
+        with contextlib.ExitStack() as stack:
+            seccomp = _write_filter(stack, program) if program else ()
 
-        def build_argv(handles: Handles) -> list[str]:
-            return [
-                self._program,
-                *(self._root_flags() if is_root else self._user_flags()),
-                *_isolation_flags(handles),
-                *_file_flags(job, limits),
-                *("--", str(read_interpreter().program), "-I", "-S", "-X", "utf8", "-c", bootstrap_text()),
-                str(handles.plan),
-            ]
+            def build_argv(handles: Handles) -> list[str]:
+                return [
+                    self._program,
+                    *(self._root_flags() if user else self._user_flags()),
+                    *_isolation_flags(handles),
+                    *(part for number in seccomp for part in ("--seccomp", str(number))),
+                    *_file_flags(job, limits),
+                    *("--", *build_start(), str(handles.plan)),
+                ]
 
-        return start_job(job, limits, Confinement(name=self.name, build_argv=build_argv, user=user))
+            confinement = Confinement(
+                name=self.name, build_argv=build_argv, user=user, descriptors=tuple(seccomp)
+            )
+            return start_job(job, limits, confinement)
 
     def _root_flags(self) -> list[str]:
         """Just enough to become another user; that takes all of it away."""
@@ -85,6 +89,14 @@ class Bubblewrap:
     def _is_older_than(self, *wanted: int) -> bool:
         numbers = tuple(int(part) for part in self.version.split(".") if part.isdigit())
         return numbers < wanted
+
+
+def _write_filter(stack: contextlib.ExitStack, program: bytes) -> tuple[int]:
+    descriptor = os.memfd_create("filter")
+    stack.callback(os.close, descriptor)
+    os.write(descriptor, program)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return (descriptor,)
 
 
 def _isolation_flags(handles: Handles) -> list[str]:

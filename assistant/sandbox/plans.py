@@ -12,6 +12,8 @@ from pathlib import Path
 
 from assistant.sandbox.interface import Job, Limits
 
+OTHER_USERS_FROM = 0x70000000
+OTHER_USERS = 0x10000
 MARGIN_CPU_S = 1
 """A program that stands the signal at its limit is killed so long after it."""
 
@@ -26,6 +28,18 @@ class Interpreter:
     """What it needs of its own to start."""
     packages: tuple[Path, ...]
     """Where what is installed beside this program lies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rights:
+    """What a job keeps where it confines itself, because nothing is around it."""
+
+    readable: tuple[Path, ...]
+    writable: tuple[Path, ...]
+    program: bytes
+    """The system call filter."""
+    user: int
+    """The number of the user that it becomes where we are root, or 0."""
 
 
 @lru_cache(maxsize=1)
@@ -45,9 +59,19 @@ def read_interpreter() -> Interpreter:
 
 
 @lru_cache(maxsize=1)
-def bootstrap_text() -> str:
-    """The bootstrap's source."""
-    return Path(__file__).with_name("bootstrap.py").read_text(encoding="utf-8")
+def build_start() -> tuple[str, ...]:
+    """The command that runs the bootstrap; it wants the descriptor of a plan as its argument."""
+    return (str(read_interpreter().program), "-I", "-S", "-X", "utf8", "-c", _read_text("bootstrap.py"))
+
+
+@lru_cache(maxsize=2)
+def _read_text(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def choose_user(job_number: int) -> int:
+    """The user that a job becomes where we are root, who is held to no number of processes; else 0."""
+    return OTHER_USERS_FROM + (os.getpid() * 64 + job_number) % OTHER_USERS if os.geteuid() == 0 else 0
 
 
 def build_limits(limits: Limits) -> dict[int, tuple[int, int]]:
@@ -64,7 +88,9 @@ def build_limits(limits: Limits) -> dict[int, tuple[int, int]]:
     return found
 
 
-def write_plan(job: Job, limits: Limits, *, ready: int, channel: int, user: int) -> int:
+def write_plan(
+    job: Job, limits: Limits, *, ready: int, channel: int, user: int, rights: Rights | None
+) -> int:
     """Write a plan and return a descriptor to read it from, which the caller closes.
 
     Args:
@@ -72,7 +98,8 @@ def write_plan(job: Job, limits: Limits, *, ready: int, channel: int, user: int)
         limits: What it may use.
         ready: The descriptor that the bootstrap reports to.
         channel: The job's end of its channel, or -1.
-        user: The number of the user to become, or 0 to stay.
+        user: The number of the user to become at first, or 0 to stay.
+        rights: What to keep, where the job has to confine itself.
     """
     plan = {
         "source": job.source,
@@ -81,9 +108,21 @@ def write_plan(job: Job, limits: Limits, *, ready: int, channel: int, user: int)
         "channel": channel,
         "user": user,
         "packages": [str(path) for path in read_interpreter().packages] if job.has_packages else [],
+        "confining": _read_text("confining.py") if rights else "",
+        "rights": _render(rights) if rights else {},
     }
     descriptor = os.memfd_create("plan")
     with os.fdopen(os.dup(descriptor), "wb") as file:
         marshal.dump(plan, file)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
+
+
+def _render(rights: Rights) -> dict[str, object]:
+    return {
+        "parent": os.getpid(),
+        "user": rights.user,
+        "readable": [str(path) for path in rights.readable],
+        "writable": [str(path) for path in rights.writable],
+        "program": rights.program,
+    }

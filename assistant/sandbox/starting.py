@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from assistant.errors import SandboxError
 from assistant.sandbox.interface import Job, Limits
 from assistant.sandbox.launching import Command, launch
-from assistant.sandbox.plans import write_plan
+from assistant.sandbox.plans import Rights, write_plan
 from assistant.sandbox.watching import GONE_TIMEOUT_S, Started, WatchedProcess, wait_until_closed
 
 START_TIMEOUT_S = 10.0
@@ -39,6 +39,8 @@ class Confinement:
     build_argv: Callable[[Handles], list[str]]
     user: int = 0
     """The number of the user that the job becomes, or 0."""
+    rights: Rights | None = None
+    """What the job keeps, where it has to confine itself."""
     descriptors: tuple[int, ...] = ()
     """What the command line names beside the handles."""
 
@@ -56,7 +58,14 @@ def start_job(job: Job, limits: Limits, confinement: Confinement) -> WatchedProc
         gone, gone_end = _open_pipe(ours, theirs)
         ready, ready_end = _open_pipe(ours, theirs)
         channel, channel_end = _open_channel(ours, theirs) if job.channel else (None, -1)
-        plan = write_plan(job, limits, ready=ready_end, channel=channel_end, user=confinement.user)
+        plan = write_plan(
+            job,
+            limits,
+            ready=ready_end,
+            channel=channel_end,
+            user=confinement.user,
+            rights=confinement.rights,
+        )
         theirs.callback(os.close, plan)
         inherited = (plan, gone_end, ready_end, channel_end, *confinement.descriptors)
         command = Command(
