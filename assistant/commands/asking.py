@@ -6,11 +6,11 @@ Knows no flags and no generator but the one it is given.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assistant.answers import Answer, AnswerBuilder
 from assistant.commands.answer_json import build_answer_object, render_json
@@ -73,12 +73,19 @@ class Streams:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Result:
+class Result:
+    """An answer, and what is known of it."""
+
     request: Request
     answer: Answer
     codes: Sequence[Code]
+    """Of each of its texts."""
     failure: AssistantError | None
+    """Why it is not whole, or none."""
     is_whole: bool
+    """It is what was wanted, and not only what came of that."""
+    findings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Further fields of its JSON object."""
 
 
 def run_ask(
@@ -123,9 +130,9 @@ def _conclude(
     interrupts: Interrupts,
     streams: Streams,
 ) -> int:
-    codes = _extract_codes(answer)
-    failure = None if interrupts.signal_number else _find_failure(answer, codes, interrupts, options)
-    result = _Result(
+    codes = extract_codes(answer)
+    failure = None if interrupts.signal_number else find_failure(answer, codes, interrupts, options)
+    result = Result(
         request=request,
         answer=answer,
         codes=codes,
@@ -133,16 +140,17 @@ def _conclude(
         is_whole=failure is None and not interrupts.signal_number,
     )
     view.end(codes[0], is_whole=result.is_whole)
-    code = 0 if view.is_live else _deliver(result, options, streams)
+    code = 0 if view.is_live else deliver(result, options, streams)
     if failure is not None:
         streams.messages.report(failure)
         return failure.exit_code
     if interrupts.signal_number:
         return interrupts.exit_code
-    return code or _judge(result, options, streams.messages)
+    return code or warn_of_faults(result, options, streams.messages)
 
 
-def _extract_codes(answer: Answer) -> list[Code]:
+def extract_codes(answer: Answer) -> list[Code]:
+    """Return the code of each text."""
     from assistant.replies import Code, extract_code  # late: the request is on its way before
 
     return [extract_code(text) if text.strip() else Code(text="") for text in answer.texts]
@@ -180,7 +188,7 @@ def _stream_answer(
     return builder.build()
 
 
-def _find_failure(
+def find_failure(
     answer: Answer, codes: Sequence[Code], interrupts: Interrupts, options: AskOptions
 ) -> AssistantError | None:
     """Say why there is no whole answer; None where there is one."""
@@ -201,7 +209,7 @@ def _find_failure(
     return None
 
 
-def _deliver(result: _Result, options: AskOptions, streams: Streams) -> int:
+def deliver(result: Result, options: AskOptions, streams: Streams) -> int:
     """Write the answer, or what there is of it, where it belongs; return 74 where that failed."""
     text = _render(result, options.form)
     has_text = any(part.strip() for part in result.answer.texts)
@@ -226,7 +234,7 @@ def _deliver(result: _Result, options: AskOptions, streams: Streams) -> int:
     return 0
 
 
-def _render(result: _Result, form: Form) -> str:
+def _render(result: Result, form: Form) -> str:
     match form:
         case Form.CODE:
             return _join([code.text for code in result.codes])
@@ -234,6 +242,7 @@ def _render(result: _Result, form: Form) -> str:
             return _join(result.answer.texts)
         case Form.JSON | Form.STREAM_JSON:
             content = build_answer_object(result.request, result.answer, result.codes, result.failure)
+            content |= result.findings
             if form is Form.JSON:
                 return render_json(content, indent=2) + "\n"
             return render_json({"event": "answer", **content}) + "\n"
@@ -260,7 +269,7 @@ def _paint(text: str, form: Form, screen: Screen) -> str:
     return text
 
 
-def _judge(result: _Result, options: AskOptions, messages: Messages) -> int:
+def warn_of_faults(result: Result, options: AskOptions, messages: Messages) -> int:
     """Say what may be wrong with a whole answer; return the exit code that it deserves."""
     if FinishReason.LENGTH in result.answer.finish_reasons:
         messages.warn(

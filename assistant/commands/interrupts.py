@@ -11,10 +11,17 @@ import signal
 import threading
 from collections.abc import Callable, Generator
 from types import FrameType
-
-from assistant.generator import EventStream
+from typing import Protocol
 
 CANCELLING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Closable(Protocol):
+    """What can be ended early."""
+
+    def close(self) -> None:
+        """End it, from any thread."""
+        ...
 
 
 class Interrupts:
@@ -33,7 +40,7 @@ class Interrupts:
         return 128 + self.signal_number
 
     @contextlib.contextmanager
-    def watching(self, events: EventStream, *, timeout_s: float | None) -> Generator[None]:
+    def watching(self, events: Closable, *, timeout_s: float | None) -> Generator[None]:
         """Close the stream when a signal comes or the time is over.
 
         The stream is closed on another thread: a signal handler must not wait for a lock that the code
