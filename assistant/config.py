@@ -14,7 +14,7 @@ from assistant.errors import ConfigError
 
 DEVICES = ("auto", "cpu", "cuda")
 QUANTIZATIONS = ("auto", "none", "nf4", "int8", "int4")
-SANDBOXES = ("auto", "bubblewrap", "landlock", "seatbelt", "docker", "podman")
+SANDBOXES = ("auto", "bubblewrap", "landlock")
 PROMPT_FORMATS = ("chat", "python-task", "python-task-es", "python-task-2023")
 
 
@@ -109,7 +109,7 @@ class SandboxSettings:
     """Where code is run that nobody has read."""
 
     backend: str = "auto"
-    """auto, bubblewrap, landlock, seatbelt, docker or podman. The last two are never taken by auto."""
+    """bubblewrap, landlock, or auto for the first of them that holds here."""
     projects: str = "off"
     """on lets editors and the chat test answers against the tests of your own files, when you ask."""
 

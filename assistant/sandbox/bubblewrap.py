@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import subprocess
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 
 from assistant.errors import SandboxError
@@ -39,8 +40,8 @@ class Bubblewrap:
         self._program = program
         self._jobs = itertools.count(1)
 
-    @cached_property
-    def version(self) -> str:
+    @cache  # noqa: B019 (a backend lives as long as its program)
+    def find_version(self) -> str:
         """What `bwrap --version` says, or the empty string where there is none."""
         try:
             asked = subprocess.run(
@@ -56,7 +57,7 @@ class Bubblewrap:
         Raises:
             SandboxError: It cannot be started.
         """
-        if not self.version:
+        if not self.find_version():
             raise SandboxError(f"there is no working {self._program} on this computer")
         user = choose_user(next(self._jobs))
         program = build_filter(is_alone=False)
@@ -74,7 +75,11 @@ class Bubblewrap:
                 ]
 
             confinement = Confinement(
-                name=self.name, build_argv=build_argv, user=user, descriptors=tuple(seccomp)
+                name=self.name,
+                build_argv=build_argv,
+                find_reaper=_find_reaper,
+                user=user,
+                descriptors=seccomp,
             )
             return start_job(job, limits, confinement)
 
@@ -87,8 +92,13 @@ class Bubblewrap:
         return flags if self._is_older_than(0, 8) else [*flags, "--disable-userns"]
 
     def _is_older_than(self, *wanted: int) -> bool:
-        numbers = tuple(int(part) for part in self.version.split(".") if part.isdigit())
+        numbers = tuple(int(part) for part in self.find_version().split(".") if part.isdigit())
         return numbers < wanted
+
+
+def _find_reaper(report: bytes) -> int:
+    """The first process of the sandbox, without which the kernel lets none other live."""
+    return int(json.loads(report)["child-pid"])
 
 
 def _write_filter(stack: contextlib.ExitStack, program: bytes) -> tuple[int]:
@@ -103,7 +113,7 @@ def _isolation_flags(handles: Handles) -> list[str]:
     return [
         *("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"),
         *("--hostname", "sandbox", "--die-with-parent", "--new-session", "--clearenv"),
-        *("--sync-fd", str(handles.gone)),
+        *("--info-fd", str(handles.report)),
     ]
 
 

@@ -93,7 +93,7 @@ class Backend(Protocol):
     """A way to confine a program. `find_sandbox` returns one that has been tried out."""
 
     name: str
-    """bubblewrap, landlock, seatbelt, docker or podman."""
+    """bubblewrap or landlock."""
 
     def start(self, job: Job, limits: Limits) -> Process:
         """Start a program, from any thread.

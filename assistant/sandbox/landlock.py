@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 from dataclasses import replace
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 
 from assistant.errors import SandboxError
@@ -39,8 +39,8 @@ class Landlock:
     def __init__(self) -> None:
         self._jobs = itertools.count(1)
 
-    @cached_property
-    def version(self) -> str:
+    @cache  # noqa: B019 (a backend lives as long as its program)
+    def find_version(self) -> str:
         """The kernel's version of Landlock, or the empty string where it has none."""
         if sys.platform != "linux":
             return ""
@@ -56,10 +56,9 @@ class Landlock:
         program = build_filter(is_alone=True)
         if program is None:
             raise SandboxError(f"there is no system call filter for {platform.machine()}")
-        if int(self.version or 0) < OLDEST_VERSION:
-            raise SandboxError(
-                f"Landlock {self.version or 'is missing'}: version {OLDEST_VERSION} (Linux 6.12) is needed"
-            )
+        version = self.find_version() or "0"
+        if int(version) < OLDEST_VERSION:
+            raise SandboxError(f"Landlock has version {version}, and {OLDEST_VERSION} (Linux 6.12) is needed")
         user = choose_user(next(self._jobs))
         rights = Rights(
             readable=_find_readable(job),

@@ -15,7 +15,7 @@ from assistant.errors import SandboxError
 from assistant.sandbox.interface import Job, Limits
 from assistant.sandbox.launching import Command, launch
 from assistant.sandbox.plans import Rights, write_plan
-from assistant.sandbox.watching import GONE_TIMEOUT_S, Started, WatchedProcess, wait_until_closed
+from assistant.sandbox.watching import GONE_TIMEOUT_S, Started, WatchedProcess, read_to_end
 
 START_TIMEOUT_S = 10.0
 """To set up a sandbox takes some hundredths of a second, on a busy machine some tenths."""
@@ -27,8 +27,8 @@ class Handles:
     """Descriptors that a backend's command line names."""
 
     plan: int
-    gone: int
-    """To be held open by the sandbox for as long as anything in it lives, and by nothing that can let go."""
+    report: int
+    """For what the program that confines has to say of itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,8 @@ class Confinement:
 
     name: str
     build_argv: Callable[[Handles], list[str]]
+    find_reaper: Callable[[bytes], int] | None = None
+    """Reads from the report the number of the process whose end is the end of everything in the sandbox."""
     user: int = 0
     """The number of the user that the job becomes, or 0."""
     rights: Rights | None = None
@@ -55,7 +57,7 @@ def start_job(job: Job, limits: Limits, confinement: Confinement) -> WatchedProc
         raise SandboxError(f"{confinement.name} needs Linux 5.3 or newer")
     with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
         output, output_end = _open_pipe(ours, theirs)
-        gone, gone_end = _open_pipe(ours, theirs)
+        report, report_end = _open_pipe(ours, theirs)
         ready, ready_end = _open_pipe(ours, theirs)
         channel, channel_end = _open_channel(ours, theirs) if job.channel else (None, -1)
         plan = write_plan(
@@ -67,9 +69,9 @@ def start_job(job: Job, limits: Limits, confinement: Confinement) -> WatchedProc
             rights=confinement.rights,
         )
         theirs.callback(os.close, plan)
-        inherited = (plan, gone_end, ready_end, channel_end, *confinement.descriptors)
+        inherited = (plan, report_end, ready_end, channel_end, *confinement.descriptors)
         command = Command(
-            argv=confinement.build_argv(Handles(plan=plan, gone=gone_end)),
+            argv=confinement.build_argv(Handles(plan=plan, report=report_end)),
             stdout=output_end,
             descriptors=tuple(number for number in inherited if number >= 0),
         )
@@ -81,14 +83,16 @@ def start_job(job: Job, limits: Limits, confinement: Confinement) -> WatchedProc
         theirs.close()
         if not _is_ready(ready):
             raise _explain(confinement.name, child, output)
+        reaper = _open_reaper(confinement, read_to_end(report, START_TIMEOUT_S))
         os.close(ready)
+        os.close(report)
         ours.pop_all()
         return WatchedProcess(
             Started(
                 child=child,
                 began=began,
                 output=output,
-                gone=gone,
+                reaper=reaper,
                 channel=channel,
                 limits=limits,
                 sandbox=confinement.name,
@@ -114,9 +118,18 @@ def _is_ready(ready: int) -> bool:
     return bool(select.select([ready], [], [], START_TIMEOUT_S)[0]) and bool(os.read(ready, 1))
 
 
+def _open_reaper(confinement: Confinement, report: bytes) -> int | None:
+    if confinement.find_reaper is None:
+        return None
+    try:
+        return os.pidfd_open(confinement.find_reaper(report))
+    except (ProcessLookupError, ValueError, KeyError):  # it has ended already, or was killed as it began
+        return None
+
+
 def _explain(name: str, child: subprocess.Popen[bytes], output: int) -> SandboxError:
     """End what did not come to its job, and pass on what it said."""
     child.kill()
     child.wait()
-    said = wait_until_closed(output, GONE_TIMEOUT_S)[:MAX_COMPLAINT_BYTES].decode("utf-8", "replace").strip()
+    said = read_to_end(output, GONE_TIMEOUT_S)[:MAX_COMPLAINT_BYTES].decode("utf-8", "replace").strip()
     return SandboxError(f"{name} does not start: {said or 'it ended without a word'}")

@@ -41,8 +41,8 @@ class Started:
     """`time.monotonic()`."""
     output: int
     """The reading end of its standard output."""
-    gone: int
-    """The reading end of a pipe whose other end lives as long as anything in the sandbox."""
+    reaper: int | None
+    """A handle on the process whose end is that of everything in the sandbox; None where it is the child."""
     channel: socket.socket | None
     limits: Limits
     sandbox: str
@@ -89,10 +89,9 @@ class WatchedProcess:
         self._read_until_over()
         code = self._reap()
         seconds = time.monotonic() - self._started.began
-        wait_until_closed(self._started.gone, GONE_TIMEOUT_S)
+        self._wait_for_reaper()
         self._read_rest()
-        for descriptor in (self._started.output, self._started.gone):
-            os.close(descriptor)
+        os.close(self._started.output)
         outcome = self._reason or _outcome_of(code)
         self._ended.append(
             Ended(
@@ -121,6 +120,13 @@ class WatchedProcess:
             if events.get(self._started.output) and not self._read_piece():
                 poll.unregister(self._started.output)
 
+    def _wait_for_reaper(self) -> None:
+        if self._started.reaper is not None:
+            poll = select.poll()
+            poll.register(self._started.reaper, select.POLLIN)
+            poll.poll(GONE_TIMEOUT_S * 1000)
+            os.close(self._started.reaper)
+
     def _read_rest(self) -> None:
         os.set_blocking(self._started.output, False)
         with contextlib.suppress(BlockingIOError):
@@ -146,7 +152,7 @@ class WatchedProcess:
         return code
 
 
-def wait_until_closed(descriptor: int, timeout_s: float) -> bytes:
+def read_to_end(descriptor: int, timeout_s: float) -> bytes:
     """Read a pipe to its end, or as long as allowed. Returns what came."""
     deadline = time.monotonic() + timeout_s
     found = bytearray()
