@@ -272,9 +272,9 @@ ATTACKS = (
 )
 
 
-def main(bait: Bait) -> None:
-    """Try every attack and write a line on each: its name and `held` or what went wrong."""
-    for attack in ATTACKS:
+def main(bait: Bait, names: list[str]) -> None:
+    """Try attacks and write a line on each: its name and `held` or what went wrong."""
+    for attack in [attack for attack in ATTACKS if attack.__name__ in names]:
         try:
             attack(bait)
         except (Held, OSError, MemoryError):

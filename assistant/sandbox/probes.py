@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -80,10 +80,10 @@ def find_leaks(backend: Backend) -> list[str]:
         return sorted({*found, *bait.find_touched()})
 
 
-def build_attack(bait: Bait) -> str:
-    """The source of a job that tries all attacks."""
+def build_attack(bait: Bait, names: Sequence[str]) -> str:
+    """The source of a job that tries attacks."""
     text = Path(__file__).with_name("attacks.py").read_text(encoding="utf-8")
-    return f"{text}\n\nmain({bait.places!r})\n"
+    return f"{text}\n\nmain({bait.places!r}, {list(names)!r})\n"
 
 
 @contextmanager
@@ -138,10 +138,10 @@ def _listen(
 
 
 def _attack(backend: Backend, bait: Bait) -> list[str]:
-    job = Job(source=build_attack(bait), readable=(bait.given.parent,))
+    names = [attack.__name__ for attack in ATTACKS]
+    job = Job(source=build_attack(bait, names), readable=(bait.given.parent,))
     ended = backend.start(job, PROBE_LIMITS).wait()
     verdicts = dict(line.split(" ", 1) for line in ended.output.decode("utf-8", "replace").splitlines())
-    names = [attack.__name__ for attack in ATTACKS]
     return [f"{name} ({verdicts.get(name, 'not tried')})" for name in names if verdicts.get(name) != "held"]
 
 
