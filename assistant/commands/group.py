@@ -60,6 +60,9 @@ ENTRIES: Mapping[str, Entry] = {
         attribute="finetune",
         help="Train a model on your own code; use it if it is better.",
     ),
+    "evaluate": _entry(
+        "evaluate", "evaluate", "Measure how many problems a model solves, its answers run in a sandbox."
+    ),
     "history": _entry("history", "history", "List, search, show, export and delete what was asked."),
     "models": _entry("models", "models", "List, fetch, choose and remove models."),
     "config": _entry("config", "config", "Show and change settings."),

@@ -1,0 +1,96 @@
+"""How likely a model finds the reference solutions of a suite, by the engine's measuring process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from assistant.errors import ModelError, UsageError
+from assistant.evaluation.problems import Problem
+from assistant.evaluation.records import NLL_NAME
+from assistant.evaluation.row_files import PRIVATE
+from assistant.evaluation.summary import Nll
+from assistant.evaluation.targets import Target
+from assistant.files import write_atomic
+from assistant.models.conversion import MEASURE, child_environment, run_conversion
+
+KEPT_STARTS = ("ASSISTANT_", "CUDA_", "NVIDIA_", "PYTORCH_", "OMP_")
+
+
+def read_nll(directory: Path) -> Nll | None:
+    """Return what was measured in an evaluation's directory, or None."""
+    try:
+        return Nll(**json.loads((directory / NLL_NAME).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None  # not measured; what cannot be read is measured anew
+
+
+def measure_nll(
+    target: Target, problems: Sequence[Problem], directory: Path, report: Callable[[str], None]
+) -> Nll:
+    """Measure the reference solutions as answers, and keep the result in an evaluation's directory.
+
+    Args:
+        target: A model of the store.
+        problems: Those without a solution are left out.
+        directory: The evaluation's.
+        report: Told what is being done.
+
+    Raises:
+        UsageError: No problem has a solution, or the model is a foreign server's.
+        ModelError: The model cannot be run.
+        OutOfMemoryError: The device has no room for it.
+        StorageError: The disk is full.
+    """
+    solved = [problem for problem in problems if problem.solution.strip()]
+    if not solved:
+        raise UsageError("--nll needs reference solutions, and this suite has none", hint="leave --nll out")
+    if target.directory is None:
+        raise UsageError("--nll needs a model of the store", hint="leave it out, or unset generator.url")
+    job = {
+        "directory": str(target.directory),
+        "name": target.name,
+        "train_format": target.prompt_format,
+        "serve_format": target.prompt_format,
+        "max_new_tokens": 1,
+        "rows": [
+            {"task": problem.task, "input": problem.input, "code": problem.solution} for problem in solved
+        ],
+    }
+    place = Path(tempfile.mkdtemp(prefix=".measure-", dir=directory))
+    try:
+        (place / "result").mkdir(mode=0o700)
+        write_atomic(place / "job.json", json.dumps(job).encode(), mode=PRIVATE)
+        run_conversion(
+            MEASURE,
+            place / "job.json",
+            place / "result",
+            lambda step: report(step.stage),
+            what=f"measuring {target.name}",
+            environment=_build_environment(),
+        )
+        lines = (place / "result" / "result.jsonl").read_text(encoding="utf-8").splitlines()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    rows = [json.loads(line) for line in lines]
+    tokens = sum(row["tokens"] for row in rows)
+    if len(rows) != len(solved) or not tokens:
+        raise ModelError(f"measuring {target.name} gave {len(rows)} results for {len(solved)} solutions")
+    nll = Nll(problems=len(solved), nats_per_token=sum(row["nats"] for row in rows) / tokens)
+    write_atomic(directory / NLL_NAME, json.dumps(asdict(nll)).encode(), mode=PRIVATE)
+    return nll
+
+
+def _build_environment() -> dict[str, str]:
+    """The user's settings and devices; no tokens."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(KEPT_STARTS) and "TOKEN" not in name
+    }
+    return child_environment(os.environ) | kept
