@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 
 from assistant.judging.crossing import text_of
@@ -39,17 +40,24 @@ class Cases:
 
     def define(self, defined: dict[str, Any]) -> None:
         """Let the tests use what the code defines."""
-        self._defined = defined
+        self._defined = {name: value for name, value in defined.items() if self._is_wanted(name)}
         if self._module:
             module: Any = type(sys)(self._module)
-            vars(module).update(defined)
+            module.__all__ = [name for name in defined if not hasattr(builtins, name)]
+            vars(module).update(self._defined)
             path = ""
             for part in self._module.split("."):
                 path = f"{path}.{part}" if path else part
                 sys.modules.setdefault(path, type(sys)(path))
             sys.modules[self._module] = module
         else:
-            vars(self._space).update(defined)
+            vars(self._space).update(self._defined)
+
+    def _is_wanted(self, name: str) -> bool:
+        """Whether the code may define this: not what the tests compare with, unless they ask for it."""
+        if self._names:
+            return name in self._names
+        return not name.startswith("_") and (bool(self._module) or not hasattr(builtins, name))
 
     def run(self) -> None:
         """Run all of them, and report."""
@@ -90,7 +98,8 @@ class Cases:
         return standing, text
 
     def _blame(self, error: BaseException, used: set[str]) -> tuple[str, str]:
-        if isinstance(error, (NameError, ImportError)) and type(error).__module__ == "builtins":
+        is_own = error is not self._referee.raised
+        if is_own and isinstance(error, (NameError, ImportError)):
             name = getattr(error, "name", None) or ""
             if not self._defines(error, name):
                 return NOT_RUN, _say_missing(name)
@@ -98,7 +107,7 @@ class Cases:
         if text == "AssertionError":
             text = self._say_last(text)
         has_asked = self._referee.calls or used & set(self._defined)
-        is_broken = not has_asked or isinstance(error, (CannotCrossError, NameError))
+        is_broken = not has_asked or (is_own and isinstance(error, (CannotCrossError, NameError)))
         return (BROKEN if is_broken and not isinstance(error, Gone) else FAILED), text
 
     def _defines(self, error: BaseException, name: str) -> bool:

@@ -158,7 +158,7 @@ def _build_view(name: str, items: list[Any]) -> Any:
 def _build_named(name: Any, fields: Any, items: list[Any]) -> Any:
     from collections import namedtuple
 
-    if type(name) is not str or not all(type(field) is str for field in fields):
+    if type(name) is not str or any(type(field) is not str or hasattr(tuple, field) for field in fields):
         raise ValueError("no names")
     made: Any = namedtuple(name, fields)  # it checks that these are names
     return made(*items)

@@ -55,7 +55,8 @@ CONVERSIONS = {
     "str": str,
     "repr": str,
 }
-CHANGES = ("neg", "pos", "invert", "abs", "floor", "ceil", "trunc", "reversed")
+TOLD = ("__name__", "__qualname__", "__module__", "__doc__", "__dict__", "__annotations__")
+CHANGES = ("neg", "pos", "invert", "abs", "floor", "ceil", "trunc", "reversed", "copy")
 
 
 class Handle:
@@ -70,6 +71,9 @@ class Handle:
         object.__setattr__(self, "_h_name", name)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith(("__", "_h_")) and name not in TOLD:
+            # A library that finds `__array_interface__` reads memory where it says.
+            raise AttributeError(name)
         return self._h_peer.ask("get", self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -125,6 +129,9 @@ class Handle:
 
     def __subclasscheck__(self, subclass: object) -> bool:
         return isinstance(subclass, Handle) and self._h_peer.ask("issubclass", subclass, self) is True
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self._h_peer.ask("deepcopy", self)
 
     def __dir__(self) -> list[str]:
         return list(self._h_peer.ask("dir", self))

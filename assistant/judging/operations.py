@@ -40,6 +40,15 @@ def _convert(name: str) -> Callable[[Any], Any]:
     return convert
 
 
+def _copy(name: str) -> Callable[[Any], Any]:
+    def copied(target: Any) -> Any:
+        import copy
+
+        return getattr(copy, name)(target)
+
+    return copied
+
+
 def _enter(target: Any) -> Any:
     return type(target).__enter__(target)
 
@@ -104,4 +113,6 @@ PERFORMED: dict[str, Callable[..., Any]] = {
     "floor": _convert("floor"),
     "ceil": _convert("ceil"),
     "trunc": _convert("trunc"),
+    "copy": _copy("copy"),
+    "deepcopy": _copy("deepcopy"),
 }

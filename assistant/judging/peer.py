@@ -40,6 +40,8 @@ class Peer:
         self._handles: dict[int, Handle] = {}
         self._classes = Classes()
         self._lock = _thread.RLock()
+        self.raised: BaseException | None = None
+        """The last exception that came from the other side."""
 
     # What is asked of the other side.
 
@@ -80,7 +82,9 @@ class Peer:
         except (TypeError, ValueError) as error:
             raise ProtocolError("no reply") from error
         self.take_failure(op, described)
-        raise self._classes.revive(described, args, str(text), origin)
+        error = self._classes.revive(described, args, str(text), origin)
+        self.raised = error
+        raise error
 
     def take_printed(self, text: str) -> None:
         """Meet what the other side has printed meanwhile."""

@@ -97,7 +97,7 @@ class Referee(Peer):
             raise Gone(self.gone)
         self.calls += 1
         if op == "get" and parts[1] in PREDICATES:
-            raise OwnWordError(f"{parts[1]} of an object that is no builtin")
+            raise self._refuse(f"{parts[1]} of an object that is no builtin")
         try:
             value = super().ask(op, *parts)
         except (Gone, ProtocolError) as error:
@@ -107,6 +107,11 @@ class Referee(Peer):
         if op == "call" and isinstance(parts[0], Handle):
             self.last = (parts[0]._h_name, value)
         return self._mark(op, parts, value) if self._tainted else value
+
+    def _refuse(self, what: str) -> OwnWordError:
+        error = OwnWordError(what)
+        self.fault = self.fault or f"TypeError: {error}"
+        return error
 
     def _mark(self, op: str, parts: tuple[Any, ...], value: Any) -> Any:
         if op not in ("eq", "repr") and any(self._is_tainted(part) for part in parts):
@@ -122,14 +127,14 @@ class Referee(Peer):
 
     def _taint(self, op: str, value: Any) -> None:
         if not isinstance(value, Handle):
-            raise OwnWordError(f"a test's value and the code's object give a {type(value).__name__} by {op}")
+            raise self._refuse(f"a test's value and the code's object give a {type(value).__name__} by {op}")
         self._tainted.add(value._h_number)
 
     def operate(self, name: str, left: Any, right: Any) -> Any:
         """Have the code combine two values: never one of the test's with one of its own into a plain one."""
         is_mixed = not (isinstance(left, Handle) and isinstance(right, Handle))
         if is_mixed and name in ORDERINGS:
-            raise OwnWordError(f"an object of the code is compared by {name} with a test's value")
+            raise self._refuse(f"an object of the code is compared by {name} with a test's value")
         value = self.ask("op", name, left, right)
         if is_mixed:
             self._taint(name, value)
@@ -154,7 +159,8 @@ class Referee(Peer):
     def perform(self, op: str, parts: list[Any]) -> Any:
         """Do what the code asks of an object that a test gave it: nothing else is within its reach."""
         if op in ("get", "set") and type(parts[1]) is str and not parts[1].startswith("_"):
-            if type(parts[0]).__module__ == TESTS:
+            is_method = callable(getattr(type(parts[0]), parts[1], None))
+            if type(parts[0]).__module__ == TESTS and not (op == "set" and is_method):
                 return perform(op, parts)
         elif op == "get" and parts[1] == "__name__" and callable(parts[0]):
             return str(parts[0].__name__)

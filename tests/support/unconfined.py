@@ -17,7 +17,8 @@ class UnconfinedProcess:
         self.began = time.monotonic()
         self.limits = limits
         self.outcome = Outcome.EXITED
-        self.channel, theirs = socket.socketpair()
+        ours, theirs = socket.socketpair()
+        self.channel: socket.socket | None = ours
         self.output = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process has ended
         self.child = subprocess.Popen(
             [sys.executable, "-I", "-c", job.source, str(theirs.fileno())],
