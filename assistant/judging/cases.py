@@ -101,6 +101,8 @@ class Cases:
         is_own = error is not self._referee.raised
         if is_own and isinstance(error, (NameError, ImportError)):
             name = getattr(error, "name", None) or ""
+            if isinstance(error, ImportError):
+                name = str(error).partition("name '")[2].partition("'")[0]
             if not self._defines(error, name):
                 return NOT_RUN, _say_missing(name)
         text = last_line(error)

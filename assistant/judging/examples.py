@@ -117,7 +117,6 @@ def run_test(name: str) -> None:
 
 
 def _run_unittest(kind: Any, method: str) -> None:
-    result = kind.defaultTestResult(kind(method))
     case = kind(method)
     kind.setUpClass()
     case.setUp()
@@ -127,7 +126,6 @@ def _run_unittest(kind: Any, method: str) -> None:
         case.tearDown()
         case.doCleanups()
         kind.tearDownClass()
-    del result
 
 
 def _run_with_parameters(test: Any, marks: list[Any], name: str) -> None:

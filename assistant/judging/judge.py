@@ -18,6 +18,7 @@ from pathlib import Path
 from assistant.judging.bundle import BOOTSTRAP, build_bundle
 from assistant.judging.interface import CaseResult, Judgement, Standing, Suite
 from assistant.judging.relay import Relay, Side, Verdicts, deadline_after, end_all
+from assistant.judging.suites import needs_packages
 from assistant.judging.wire import LOAD, MAX_FRAME_BYTES, START, render_json
 from assistant.sandbox import Backend, Job, Limits
 
@@ -46,7 +47,7 @@ def judge(  # noqa: PLR0913 - what is judged, by what, and where
         suite: Its tests.
         sandbox: What confines both processes.
         limits: For the code; the tests have the same, and `REFEREE_EXTRA_S`.
-        has_packages: Let both import what is installed beside this program.
+        has_packages: Let the code import what is installed beside this program; tests may if they do.
         readable: What both may read beside Python itself.
         is_self_reported: Run code and tests in one process: for tests that cannot be kept apart from it, and
             only where nothing hangs on the outcome, for then the code could cheat.
@@ -65,7 +66,9 @@ def judge(  # noqa: PLR0913 - what is judged, by what, and where
     else:
         job = Job(source=BOOTSTRAP, channel=True, has_packages=has_packages, readable=readable)
         with contextlib.ExitStack() as stack:
-            sides = _start(stack, sandbox, job, limits, is_alone=is_self_reported)
+            needs = has_packages or needs_packages(suite.setup, suite.module)
+            of_tests = dataclasses.replace(job, has_packages=needs)
+            sides = _start(stack, sandbox, limits, of_tests, None if is_self_reported else job)
             sides[0].queue(LOAD, build_bundle("cases"))
             sides[0].queue(START, tests)
             for candidate in sides[1:]:
@@ -83,19 +86,17 @@ def judge(  # noqa: PLR0913 - what is judged, by what, and where
 
 
 def _start(
-    stack: contextlib.ExitStack, sandbox: Backend, job: Job, limits: Limits, *, is_alone: bool
+    stack: contextlib.ExitStack, sandbox: Backend, limits: Limits, tests: Job, code: Job | None
 ) -> list[Side]:
-    """Start the tests' process and, unless that is all, the code's; both end with the stack."""
+    """Start the tests' process and, if it is another, the code's, at once; both end with the stack."""
     longer = dataclasses.replace(limits, wall_s=limits.wall_s + REFEREE_EXTRA_S)
     sides: list[Side] = []
     stack.callback(end_all, sides)
-    if is_alone:
-        sides.append(Side(sandbox.start(job, longer)))
-        return sides
     with ThreadPoolExecutor(max_workers=1) as starter:
-        other = starter.submit(sandbox.start, job, longer)
+        other = starter.submit(sandbox.start, tests, longer)
         try:
-            sides.append(Side(sandbox.start(job, limits)))
+            if code is not None:
+                sides.append(Side(sandbox.start(code, limits)))
         finally:
             if other.exception() is None:
                 sides.insert(0, Side(other.result()))

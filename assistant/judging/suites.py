@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -137,6 +138,30 @@ def names_bound(trees: Iterable[ast.Module]) -> set[str]:
             case _:
                 pass
     return bound
+
+
+def find_missing_names(tree: ast.Module) -> set[str]:
+    """Return what a tree uses and neither it nor Python defines."""
+    return _names_used([tree]) - names_bound([tree]) - BUILTINS - {"__name__", "__file__"}
+
+
+@functools.lru_cache(maxsize=256)
+def needs_packages(setup: str, module: str) -> bool:
+    """Whether tests import what is neither the standard library's nor the code's."""
+    tree = parse_or_none(setup)
+    imported = {
+        name.partition(".")[0]
+        for node in (ast.walk(tree) if tree else ())
+        for name in _modules_of(node)
+        if name
+    }
+    return bool(imported - sys.stdlib_module_names - {module.partition(".")[0]})
+
+
+def _modules_of(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
 
 
 def _builtins_called(trees: Iterable[ast.Module]) -> list[str]:
