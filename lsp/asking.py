@@ -11,7 +11,7 @@ from typing import Protocol
 
 from assistant.errors import AssistantError
 from assistant.requests import Event, FinishReason, Sampling
-from lsp.actions.interface import Explanation, Offer, Outcome, Plan, Refused, View
+from lsp.actions.interface import Explanation, Offer, Outcome, Plan, Refused, Trial, View
 from lsp.actions.registry import ActionSet
 from lsp.backend import Backend, Desk
 from lsp.explanations import Explanations
@@ -127,6 +127,8 @@ class Asker:
 
     def _ask(self, errand: Errand, desk: Desk, plan: Plan, reporter: Reporter) -> Made:
         """Ask, and once more with what was wrong where the action wants that."""
+        if plan.trial is not None:
+            return self._try(errand, desk, plan, plan.trial, reporter)
         while True:
             errand.job.check()
             answer = errand.job.read(desk.generator.stream(plan.request), self._watch(reporter))
@@ -138,6 +140,19 @@ class Asker:
                 return Made(plan=plan, reply=answer.text, outcome=outcome, was_cut=was_cut)
             self.jobs.post(reporter.show, "trying once more")
             plan = replace(outcome.retry, attempt=plan.attempt + 1)
+
+    def _try(self, errand: Errand, desk: Desk, plan: Plan, trial: Trial, reporter: Reporter) -> Made:
+        """Have several answers written, and take the first that passes its tests."""
+        from lsp.trying import conclude_trial, start_trial  # late: most jobs try nothing
+
+        def finish(reply: str) -> Outcome:
+            return self._finish(errand, plan, reply, reporter, was_cut=False)
+
+        trying = start_trial(plan, trial, desk, finish)
+        errand.job.follow(trying, lambda message: self.jobs.post(reporter.show, message))
+        verified = trying.verified
+        outcome = conclude_trial(plan, trial, verified, finish)
+        return Made(plan=plan, reply=verified.answer.text, outcome=outcome)
 
     def _finish(
         self, errand: Errand, plan: Plan, reply: str, reporter: Reporter, *, was_cut: bool

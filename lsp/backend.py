@@ -8,13 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, SandboxError
 from assistant.generator import EventStream, TextGenerator
 from assistant.requests import Event, Failed, Sampling, Started, build_task_request
-from lsp.actions.interface import CountTokens
+from lsp.actions.interface import CountTokens, Trial
+
+if TYPE_CHECKING:
+    from assistant.config import Config
+    from assistant.sandbox.interface import Backend as Sandbox
+    from assistant.verifying import Judge
 
 FOREIGN_CONTEXT_TOKENS = 8192
 """What a server is taken to have that does not say; it refuses what is too long, with both numbers."""
@@ -28,6 +34,14 @@ Run = Callable[[EventStream], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """What runs tests."""
+
+    judge: Judge
+    sandbox: Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """All that one job needs to ask."""
 
@@ -36,6 +50,8 @@ class Desk:
     context_tokens: int
     """Prompt and answer together."""
     count_tokens: CountTokens
+    find_judging: Callable[[Trial], Judging] | None = None
+    """Finds what runs tests, or raises a `SandboxError`; None where there is nothing of the kind."""
 
     @property
     def budget_tokens(self) -> int:
@@ -84,7 +100,21 @@ class ConfiguredBackend:
             sampling=fit_sampling(wanted, context),
             context_tokens=context,
             count_tokens=estimate_tokens if config.generator.url else count_tokens,
+            find_judging=lambda trial: _find_judging(config, trial),
         )
+
+
+def _find_judging(config: Config, trial: Trial) -> Judging:
+    """Find a sandbox, where the user still allows it."""
+    from assistant.judging.judge import judge
+    from assistant.sandbox.choosing import find_sandbox
+
+    if config.sandbox.projects != "on":
+        raise SandboxError(
+            "tests are run only where you allow it", hint="assistant config set sandbox.projects on"
+        )
+    readable = (trial.root,) if trial.root is not None else ()
+    return Judging(judge=partial(judge, readable=readable), sandbox=find_sandbox(config.sandbox))
 
 
 def fit_sampling(sampling: Sampling, context_tokens: int) -> Sampling:

@@ -9,17 +9,18 @@ import asyncio
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from assistant.answers import Answer, AnswerBuilder
 from assistant.generator import EventStream
 from assistant.requests import Event
 
 T = TypeVar("T")
+E = TypeVar("E", covariant=True)
 
 MAX_RUNNING = 4
 """More at once would only wait in the generator's queue, where nobody can supersede them."""
@@ -35,6 +36,16 @@ class StopReason(StrEnum):
     SUPERSEDED = "replaced by a newer one"
     CLOSED = "the file was closed"
     SHUTDOWN = "the editor shuts down"
+
+
+class Followed(Protocol[E]):
+    """Events that come to an end, or are made to."""
+
+    def __iter__(self) -> Iterator[E]: ...
+
+    def close(self) -> None:
+        """End it, from any thread."""
+        ...
 
 
 class JobStoppedError(Exception):
@@ -56,7 +67,7 @@ class Job:
     stopped: StopReason | None = None
     is_over: bool = False
     """Its body has ended: there is nothing left to stop."""
-    _stream: EventStream | None = None
+    _stream: Followed[object] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def stop(self, reason: StopReason) -> None:
@@ -74,19 +85,31 @@ class Job:
         Raises:
             JobStoppedError: Somebody stopped the job.
         """
+        builder = AnswerBuilder()
+
+        def take(event: Event) -> None:
+            builder.add(event)
+            watch(event)
+
+        self.follow(stream, take)
+        return builder.build()
+
+    def follow(self, stream: Followed[T], take: Callable[[T], None]) -> None:
+        """Take all that comes, on the job's thread.
+
+        Raises:
+            JobStoppedError: Somebody stopped the job.
+        """
         with self._lock:
             self._stream = stream
-        builder = AnswerBuilder()
         try:
             self.check()  # it may have been stopped before there was a stream to close
             for event in stream:
-                builder.add(event)
-                watch(event)
+                take(event)
                 self.check()
             self.check()
         finally:
             stream.close()
-        return builder.build()
 
     def check(self) -> None:
         """Go on, or not.

@@ -13,13 +13,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from assistant.requests import Request
 from lsp.edits import TextEdit
 from lsp.mirror import Current, Snapshot
 from lsp.positions import Lines, Span
 from lsp.syntax import SyntaxTree
+
+if TYPE_CHECKING:
+    from assistant.judging.interface import Suite
 
 CountTokens = Callable[[str], int]
 """How many tokens of the model a text has. May ask the generator, so it is never called for a menu."""
@@ -122,6 +125,19 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The tests that an answer must pass before it changes anything."""
+
+    suite: Suite
+    shown: str
+    """Their source, for the model; empty where the code that it is shown has them."""
+    source: str
+    """Where they are, in words."""
+    root: Path | None = None
+    """The project whose files the file under test may read and import; None for none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What to ask the model, and all that is needed to use its answer."""
 
@@ -134,6 +150,8 @@ class Plan:
     """2 where the request carries what was wrong with the first answer."""
     was_cut: bool = False
     """Set for `finish` where the answer ended because it may not be longer: what it ends with may be half."""
+    trial: Trial | None = None
+    """Answers are tried until one passes. None where the first that can be used is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
