@@ -44,7 +44,7 @@ class ChatApp(App[int]):
     def __init__(self, services: Services) -> None:
         super().__init__()
         self._services = services
-        self.chat = Chat(services.config, services.find_generator, services.save)
+        self.chat = Chat(services.config, services.find_generator, services.save, services.verifier)
         """The conversation."""
         self.chat_screen = ChatScreen(services, self.chat)
         """The screen that is always there."""

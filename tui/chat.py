@@ -14,6 +14,7 @@ from assistant.requests import Sampling
 from assistant.session import Session
 from tui.answering import Answering
 from tui.streaming import Report
+from tui.verifying import Finding, Verifier, VerifyingGenerator
 
 FRESH_TEMPERATURE = 0.7
 """Another answer at temperature 0 would be the same answer."""
@@ -35,6 +36,7 @@ class Chat:
         config: The settings to begin with.
         find_generator: Returns the generator, reporting what that waits for; called on another thread.
         save: Keeps an exchange in the history. Must not block.
+        verifier: Tests answers; None where that is not allowed.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Chat:
         config: Config,
         find_generator: Callable[[Report], TextGenerator],
         save: Callable[[Exchange], None] = lambda _: None,
+        verifier: Verifier | None = None,
     ) -> None:
         self._find_generator = find_generator
         self._save = save
@@ -55,6 +58,11 @@ class Chat:
         """What is asked for; empty for the active model."""
         self.active_model = ""
         """What answers to that name, as far as it is known."""
+        self.verifier = verifier
+        """Tests answers, or None."""
+        self.is_testing = False
+        """Whether the next answers are tested, where their input has tests."""
+        self._findings: dict[str, Finding] = {}
         self.session = Session(SOURCE)
         self.waiting: Waiting | None = None
         self._answering: Answering | None = None
@@ -104,6 +112,10 @@ class Chat:
         self._keep(answering.exchange)
         return answering.exchange
 
+    def find_finding(self, exchange: Exchange) -> Finding | None:
+        """Return what tests showed of an answer of this program; None where it was not tested."""
+        return self._findings.get(exchange.id)
+
     def stop(self) -> bool:
         """Stop the answer that is coming; return whether there was one. What has come of it is kept."""
         if self._answering is None:
@@ -125,8 +137,18 @@ class Chat:
     def _send(self, exchange: Exchange) -> Exchange:
         request = self.session.build_request(exchange, earlier_turns=self._earlier_turns)
         self._save(exchange)
-        self._answering = Answering(self._find_generator, request, exchange)
+        self._answering = Answering(self._choose_generator(exchange), request, exchange)
         return exchange
+
+    def _choose_generator(self, exchange: Exchange) -> Callable[[Report], TextGenerator]:
+        find, verifier = self._find_generator, self.verifier
+        if verifier is None or not self.is_testing or not exchange.input:
+            return find
+
+        def note(finding: Finding) -> None:
+            self._findings[exchange.id] = finding
+
+        return lambda report: VerifyingGenerator(find(report), verifier, note)
 
     def _keep(self, exchange: Exchange) -> None:
         self.session.put(exchange)

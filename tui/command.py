@@ -47,6 +47,7 @@ def _run(draft: Draft) -> int:
     from tui.keys import parse_keymap
     from tui.running import LimitedRunner
     from tui.services import Services
+    from tui.verifying import SandboxVerifier
 
     config = read_config(project_from=_find_directory())
     keeps = config.history.keep == "on"
@@ -63,6 +64,7 @@ def _run(draft: Draft) -> int:
         list_models=lambda: readiness.list_models(config),
         use_model=lambda name: readiness.use_model(config, name),
         runner=LimitedRunner(timeout_s=config.chat.run_timeout_s),
+        verifier=SandboxVerifier(config) if config.sandbox.projects == "on" else None,
         draft=draft,
     )
     app = ChatApp(services)

@@ -66,6 +66,12 @@ ACTIONS: tuple[Action, ...] = (
     _action(Place.ANYWHERE, "save", "ctrl+s", "Save the code of the answer to a file.", "save"),
     _action(Place.ANYWHERE, "copy", "f2", "Copy the code of the answer.", "copy"),
     _action(Place.ANYWHERE, "parameters", "ctrl+o", "Model, temperature, length, seed.", "parameters"),
+    _action(
+        Place.ANYWHERE,
+        "test_answers",
+        "f3",
+        "Test answers with the asserts and doctests in their input, or not.",
+    ),
     _action(Place.ANYWHERE, "conversations", "ctrl+l", "Search, resume, rename, export, delete.", "history"),
     _action(Place.ANYWHERE, "new_conversation", "ctrl+n", "Begin a new conversation."),
     _action(Place.ANYWHERE, "edit_outside", "ctrl+g", "Write the task, or the input, in $VISUAL or $EDITOR."),

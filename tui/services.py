@@ -13,6 +13,7 @@ from assistant.history.records import Exchange
 from assistant.history.store import History
 from tui.running import LimitedRunner, Runner
 from tui.streaming import Report
+from tui.verifying import Verifier
 
 Prepare = Callable[[Report, threading.Event], str]
 """Brings the generator up, reports on the way, returns the model's name or raises an AssistantError.
@@ -43,5 +44,7 @@ class Services:
     use_model: Callable[[str], str] = str
     """Makes a model the active one; returns what to put into requests. Called on another thread."""
     runner: Runner = field(default_factory=lambda: LimitedRunner(timeout_s=30.0))
+    verifier: Verifier | None = None
+    """Tests answers; None where the user has not allowed it."""
     draft: Draft = field(default_factory=Draft)
     """What stands in the prompt and the input at first."""

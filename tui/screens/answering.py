@@ -128,7 +128,7 @@ class AnsweringScreen(Screen[None]):
             ended = self.chat.end_answer()
             if ended is None:
                 await asyncio.sleep(pause_for(time.monotonic() - began))
-        await view.freeze(ended)
+        await view.freeze(ended, self.chat.find_finding(ended))
         self._take_end(ended)
 
     async def resume(self, exchanges: list[Exchange]) -> None:
@@ -146,6 +146,7 @@ class AnsweringScreen(Screen[None]):
     def show_settings(self) -> None:
         """Say which model will answer, and how."""
         parts = [self.chat.model or self.chat.active_model, render_sampling(self.chat.sampling)]
+        parts += ["tested"] if self.chat.is_testing else []
         self.query_one(StatusLine).show_settings(" · ".join(filter(None, parts)))
 
     def tell(self, text: str) -> None:

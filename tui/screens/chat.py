@@ -22,6 +22,7 @@ from tui.screens.file_picker import FilePickerScreen
 from tui.screens.help import HelpScreen
 from tui.screens.parameters import ParametersScreen
 from tui.textual_app import app_of
+from tui.verifying import HOW_TO_ALLOW
 from tui.widgets.exchange_view import ExchangeView
 from tui.widgets.input_pane import InputEditor, InputPane
 from tui.widgets.prompt import Prompt
@@ -115,6 +116,28 @@ class ChatScreen(AnsweringScreen):
             except AssistantError as error:
                 app_of(self).notify(error.message, severity="error", markup=False)
         self.show_settings()
+
+    @work
+    async def action_test_answers(self) -> None:
+        """Test the next answers, or test them no more."""
+        verifier = self.chat.verifier
+        if verifier is None:
+            app_of(self).notify(HOW_TO_ALLOW, severity="warning", timeout=10, markup=False)
+            return
+        if not self.chat.is_testing:
+            try:
+                await asyncio.to_thread(verifier.check)
+            except AssistantError as error:
+                words = f"{error.message}; {error.hint}" if error.hint else error.message
+                app_of(self).notify(words, severity="error", timeout=10, markup=False)
+                return
+        self.chat.is_testing = not self.chat.is_testing
+        self.show_settings()
+        self.tell(
+            "answers are tested where the input has asserts or doctests"
+            if self.chat.is_testing
+            else "answers are not tested"
+        )
 
     @work
     async def action_conversations(self) -> None:

@@ -15,6 +15,7 @@ from tui.keys import Place
 from tui.reading import Reading, read_answer
 from tui.reports import render_numbers, render_verdict
 from tui.shown import describe_size, first_lines
+from tui.verifying import Finding
 from tui.widgets.answer_view import AnswerView
 from tui.widgets.live_answer import LiveAnswer
 from tui.widgets.plain import PlainStatic
@@ -59,6 +60,7 @@ class ExchangeView(Vertical, can_focus=True):
         self.exchange = exchange
         self.reading: Reading = read_answer(exchange.answer)
         """The answer, taken apart."""
+        self._finding: Finding | None = None
         self._live = LiveAnswer() if is_live else None
 
     def compose(self) -> ComposeResult:
@@ -77,9 +79,15 @@ class ExchangeView(Vertical, can_focus=True):
         if self._live is not None and self._live.is_attached:
             self._live.show_more(text)
 
-    async def freeze(self, exchange: Exchange) -> None:
-        """Show the whole answer from its whole text; it has come to its end."""
+    async def freeze(self, exchange: Exchange, finding: Finding | None = None) -> None:
+        """Show the whole answer from its whole text; it has come to its end.
+
+        Args:
+            exchange: The exchange with its answer.
+            finding: What tests showed of it; None where it was not tested.
+        """
         self.exchange = exchange
+        self._finding = finding
         self.reading = await asyncio.to_thread(read_answer, exchange.answer)
         if not self.is_attached:  # the program ends
             return
@@ -100,11 +108,13 @@ class ExchangeView(Vertical, can_focus=True):
             syntax_error=reading.syntax_error,
             has_code=bool(reading.code.strip()),
         )
-        return " · ".join(filter(None, [verdict, render_numbers(self.exchange)]))
+        tested = self._finding.statement if self._finding is not None else ""
+        return " · ".join(filter(None, [tested, verdict, render_numbers(self.exchange)]))
 
     def _is_bad(self) -> bool:
         is_whole = self.exchange.outcome.value == "stop"
-        return self._live is None and not (is_whole and self.reading.parses)
+        has_failed = self._finding is not None and not self._finding.is_verified
+        return self._live is None and (has_failed or not (is_whole and self.reading.parses))
 
     def action_want(self, action: str) -> None:
         """Ask for something to be done with this exchange."""
