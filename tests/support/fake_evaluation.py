@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,17 @@ class SeededGenerator:
 
     def __init__(self, *, pause_s: float = 0.0, failures: Sequence[AssistantError] = ()) -> None:
         self._pause_s = pause_s
-        self._failures = list(failures)
+        self._failures: list[AssistantError | None] = list(failures)
         self._lock = threading.Lock()
         self.requests: list[Request] = []
         self.running = 0
         self.most_running = 0
         self.closed = 0
+
+    def fail_after(self, count: int, failure: AssistantError) -> None:
+        """Answer so many requests more, and fail the one after."""
+        with self._lock:
+            self._failures = [*[None] * count, failure]
 
     def stream(self, request: Request) -> EventStream:
         with self._lock:
@@ -151,7 +156,7 @@ def write_suite(path: Path, count: int) -> Path:
 def write_model(home: Path, name: str = MODEL, content: str = "weights") -> None:
     """A model of the store, the active one, that only these fakes can run."""
     store = home / "data" / "models"
-    (store / name).mkdir(parents=True)
+    (store / name).mkdir(parents=True, exist_ok=True)
     store.chmod(0o700)
     (store / name / "config.json").write_text(json.dumps({"content": content}), encoding="utf-8")
     manifest = Manifest(
@@ -188,18 +193,17 @@ def build_record(**changes: Any) -> Record:
     return Record(**values | changes)
 
 
-def install(*, pause_s: float = 0.0, slots: int = 4) -> None:
-    """Let the command line of this process ask and judge with the fakes."""
+def install(
+    generator: SeededGenerator, *, slots: int = 4, patch: Callable[[object, str, object], None] = setattr
+) -> None:
+    """Let the command line of this process ask and judge with fakes."""
+    import assistant.client
     from assistant.commands import evaluations
 
     class Sandbox:
         name = "fake"
 
-    module: Any = evaluations
-    module._find_own_slots = lambda: slots
-    module._build_judge = lambda _: judge_by_number
-    module.Evaluations._find_sandbox = lambda _: Sandbox()
-
-    import assistant.client
-
-    assistant.client.create_generator = lambda _: SeededGenerator(pause_s=pause_s)
+    patch(evaluations, "_find_own_slots", lambda: slots)
+    patch(evaluations, "_build_judge", lambda _: judge_by_number)
+    patch(evaluations.Evaluations, "_find_sandbox", lambda _: Sandbox())
+    patch(assistant.client, "create_generator", lambda _: generator)

@@ -1,0 +1,81 @@
+"""Real processes that are killed or interrupted while they evaluate."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from homes import wait_until
+from program import ROOT, Program
+
+PATCH = "from fake_evaluation import SeededGenerator, install; install(SeededGenerator(pause_s={pause_s}))"
+ARGUMENTS = ("evaluate", "--n", "3", "--name", "parts", "--suite")
+
+
+@pytest.fixture
+def program(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Program:
+    monkeypatch.setenv("PYTHONPATH", os.fspath(ROOT / "tests" / "support"))
+    return Program(home=home, directory=tmp_path, patch=PATCH.format(pause_s=0.03))
+
+
+def count_rows(home: Path, name: str = "replies.jsonl") -> int:
+    path = home / "data" / "evaluations" / "parts" / name
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def wait_for_rows(process: subprocess.Popen[bytes], home: Path, wanted: int) -> None:
+    wait_until(lambda: process.poll() is not None or count_rows(home) >= wanted, seconds=30)
+
+
+def finish(program: Program, suite: Path, home: Path) -> dict[str, Any]:
+    done = program.run(*ARGUMENTS, str(suite), "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)["evaluations"]
+    assert (found["is_complete"], count_rows(home), count_rows(home, "scores.jsonl")) == (True, 36, 36)
+    return {key: value for key, value in found.items() if key not in ("name", "record")}
+
+
+def measure_whole(home: Path, tmp_path: Path, suite: Path) -> dict[str, Any]:
+    program = Program(home=home, directory=tmp_path, patch=PATCH.format(pause_s=0.0))
+    done = program.run("evaluate", "--n", "3", "--name", "whole", "--suite", str(suite), "--json")
+    (found,) = json.loads(done.stdout)["evaluations"]
+    return {key: value for key, value in found.items() if key not in ("name", "record")}
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_it_ends_with_the_same_numbers(
+    program: Program, home: Path, tmp_path: Path, suite: Path, kills: int
+) -> None:
+    whole = measure_whole(home, tmp_path, suite)
+    chance = random.Random(kills)
+    for number in range(kills):
+        process = program.start(*ARGUMENTS, str(suite))
+        # A moment from the first row on, wherever in its work it is then.
+        wait_for_rows(process, home, round(30 * (number + chance.random()) / kills))
+        process.kill()
+        process.communicate()
+        assert process.returncode in (-signal.SIGKILL, 0)
+    assert finish(program, suite, home) == whole
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_what_goes_on(program: Program, home: Path, suite: Path) -> None:
+    program.patch = PATCH.format(pause_s=0.3)
+    process = program.start(*ARGUMENTS, str(suite))
+    wait_for_rows(process, home, 2)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    kept = count_rows(home)
+    assert (process.returncode, out) == (130, b"")
+    assert 2 <= kept < 36
+    line = err.decode().strip().splitlines()[-1]
+    assert line == "interrupted; go on with: assistant evaluate --resume --name parts"
+    program.patch = PATCH.format(pause_s=0.0)
+    done = program.run(*line.partition("assistant ")[2].split())
+    assert done.returncode == 0, done.stderr
+    assert (count_rows(home), count_rows(home, "scores.jsonl")) == (36, 36)
