@@ -114,7 +114,9 @@ def _find_judging(config: Config, trial: Trial) -> Judging:
             "tests are run only where you allow it", hint="assistant config set sandbox.projects on"
         )
     readable = (trial.root,) if trial.root is not None else ()
-    return Judging(judge=partial(judge, readable=readable), sandbox=find_sandbox(config.sandbox))
+    return Judging(
+        judge=partial(judge, readable=readable, has_packages=True), sandbox=find_sandbox(config.sandbox)
+    )
 
 
 def fit_sampling(sampling: Sampling, context_tokens: int) -> Sampling:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from assistant.generator import EventStream, TextGenerator
@@ -91,7 +92,7 @@ class SandboxVerifier:
             request,
             suite,
             generator=generator,
-            judge=judge,
+            judge=partial(judge, has_packages=True),
             sandbox=self._find_sandbox(),
             effort=effort,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -12,6 +12,7 @@ from assistant import limits
 from assistant.commands.help import ExampleCommand
 from assistant.commands.options import number_between, parse_stops, parse_target, whole_number_between
 from assistant.commands.terminal import ColorChoice
+from assistant.commands.verified_flags import VerifyFlags, check_flags, verifying_options
 from assistant.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ EXAMPLES = (
     'git diff | assistant ask "write tests for this change" > test_change.py',
     'slow-program | assistant ask "explain in a docstring" --input -',
     'assistant ask "parse an ISO date" --n 3 --temperature 0.8 --json',
+    'assistant ask "write slugify()" --tests test_slugify.py -o slugify.py',
 )
 
 EPILOG = """\
@@ -44,14 +46,21 @@ heads each. Whatever ends an answer early, what has come of it is kept: on
 standard output, or in FILE.partial.
 
 \b
+With --tests or --check, the likeliest answer and sampled ones beside it run
+in a sandbox as they are written, and the first that passes all tests is the
+answer. The file's tests are shown to the model, below the input. Where none
+passes, the best is kept like an answer that ended early.
+
+\b
 Exit codes: 0 an answer, cut off or not; 1 no answer, or one cut off with
 --fail-on-truncation; 2 wrong usage; 3 no generator or model, or it went
-away; 4 --timeout; 5 out of memory; 70 a bug; 74 FILE or standard output
-cannot be written; 130 Ctrl-C; 141 nobody reads standard output.
+away, or there is no sandbox; 4 --timeout; 5 out of memory; 7 no answer passed
+its tests; 70 a bug; 74 FILE or standard output cannot be written; 130 Ctrl-C;
+141 nobody reads standard output.
 """
 
 
-class Flags(TypedDict):
+class Flags(VerifyFlags):
     """The command's parameters, as click hands them over."""
 
     words: tuple[str, ...]
@@ -62,14 +71,10 @@ class Flags(TypedDict):
     as_code: bool
     as_full: bool
     as_json: bool
-    as_stream_json: bool
     model: str
-    temperature: float | None
-    top_p: float | None
     max_tokens: int | None
     seed: int | None
     stops: tuple[str, ...]
-    count: int | None
     fails_on_truncation: bool
     timeout_s: float | None
     color: str
@@ -138,6 +143,7 @@ class Flags(TypedDict):
     callback=whole_number_between(1, limits.MAX_N),
     help=f"1 to {limits.MAX_N} answers.",
 )
+@verifying_options
 @click.option(
     "--fail-on-truncation", "fails_on_truncation", is_flag=True, help="Exit with 1 if it is cut off."
 )
@@ -177,6 +183,7 @@ def ask(**flags: Unpack[Flags]) -> int:
     from assistant.commands.terminal import find_screen
     from assistant.settings import read_config
 
+    is_verified = check_flags(flags)
     form = _choose_form(flags)
     color = ColorChoice(flags["color"])
     messages = Messages(sys.stderr, find_screen(sys.stderr, color), is_quiet=flags["is_quiet"])
@@ -189,8 +196,12 @@ def ask(**flags: Unpack[Flags]) -> int:
     history = AskHistory(messages, keeps=config.history.keep == "on" and not flags["is_unlogged"])
     if flags["is_continued"]:
         options = history.resume(options, count=max(config.chat.earlier_turns, 1))
-    ensure_model(config, options.model, messages)
     streams = Streams(output=output, messages=messages)
+    if is_verified:
+        from assistant.commands.verified_setup import ask_verified
+
+        return ask_verified(flags, config, options, streams, history)
+    ensure_model(config, options.model, messages)
     return run_ask(
         options, create_generator(config), streams, lambda answer: history.remember(options, answer)
     )
