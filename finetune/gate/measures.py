@@ -64,6 +64,8 @@ class Measure:
     """The verdict lets it become worse by so much, absolutely; None where it does not look at it."""
     least_ratio: float | None = None
     """It has become worse only if it is less than so many times before, too."""
+    is_of_answers: bool = False
+    """It counts answers: a single one that is worse is no sign, however few there are."""
 
 
 def measure_all(results: Sequence[RowResult], context: Context) -> dict[str, float | None]:
@@ -139,8 +141,22 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         key="heed", label="effect of the task", unit="nats", compute=_heed, may_worsen=0.02, least_ratio=0.75
     ),
-    Measure(key="parse_rate", label="parse rate", unit="share", compute=_parse, may_worsen=0.05),
-    Measure(key="stop_rate", label="stop rate", unit="share", compute=_stop, may_worsen=0.05),
+    Measure(
+        key="parse_rate",
+        label="parse rate",
+        unit="share",
+        compute=_parse,
+        may_worsen=0.05,
+        is_of_answers=True,
+    ),
+    Measure(
+        key="stop_rate",
+        label="stop rate",
+        unit="share",
+        compute=_stop,
+        may_worsen=0.05,
+        is_of_answers=True,
+    ),
     Measure(
         key="empty_rate",
         label="empty answers",
@@ -148,6 +164,7 @@ MEASURES: tuple[Measure, ...] = (
         compute=_empty,
         is_better_low=True,
         may_worsen=0.05,
+        is_of_answers=True,
     ),
     Measure(
         key="copy_rate",
@@ -156,6 +173,7 @@ MEASURES: tuple[Measure, ...] = (
         compute=_copy,
         is_better_low=True,
         may_worsen=0.2,
+        is_of_answers=True,
     ),
 )
 """In the order in which they are shown. The first decides; the others may forbid."""

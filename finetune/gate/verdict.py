@@ -73,7 +73,9 @@ def judge(
     old_nats, new_nats = (sum(one.nats for one in side) for side in zip(*pairs, strict=True))
     gain = 1 - new_nats / old_nats if old_nats > 0 else 0.0
     words = _gain_words(gain, numbers_before, numbers_after)
-    worse = [text for measure in MEASURES if (text := _find_worse(measure, numbers_before, numbers_after))]
+    answers = sum(one.reply is not None for one in after)
+    found = (_find_worse(measure, numbers_before, numbers_after, answers) for measure in MEASURES)
+    worse = [text for text in found if text]
     if worse or gain < 0:
         reason = "; ".join([*([words] if gain < 0 or not worse else [f"although {words}"]), *worse])
         return Verdict(outcome=Outcome.WORSE, sentence=f"worse: {reason}; keep the old model", gain=gain)
@@ -113,12 +115,13 @@ def _gain_words(gain: float, before: Numbers, after: Numbers) -> str:
     return f"completion NLL {how} by {abs(gain):.1%}{numbers}"
 
 
-def _find_worse(measure: Measure, before: Numbers, after: Numbers) -> str:
+def _find_worse(measure: Measure, before: Numbers, after: Numbers, answers: int) -> str:
     old, new = before.get(measure.key), after.get(measure.key)
     if old is None or new is None:
         return ""
     loss = new - old if measure.is_better_low else old - new
-    is_worse = measure.may_worsen is not None and loss > measure.may_worsen + 1e-9
+    least = 1 / answers if measure.is_of_answers and answers else 0.0
+    is_worse = measure.may_worsen is not None and loss > max(measure.may_worsen, least) + 1e-9
     is_worse &= measure.least_ratio is None or new < old * measure.least_ratio
     if not is_worse:
         return ""

@@ -53,6 +53,15 @@ def test_a_lower_nll_with_nothing_worse_is_better(example: Build) -> None:
     assert found.gain == pytest.approx(0.2, abs=0.01)
 
 
+@pytest.mark.parametrize(("broken", "is_better"), [(1, True), (2, False)])
+def test_one_answer_of_few_that_is_worse_is_no_sign_and_two_are(
+    example: Build, broken: int, is_better: bool
+) -> None:
+    after = make_results(example, count=12, per_token=1.6)
+    after[:broken] = [dataclasses.replace(one, reply="def f(:") for one in after[:broken]]
+    assert verdict(make_results(example, count=12), after).is_better is is_better
+
+
 def test_less_than_the_margin_is_no_change(example: Build) -> None:
     found = verdict(make_results(example), make_results(example, per_token=1.98))
     assert found.outcome is Outcome.UNCHANGED
