@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from assistant.sandbox.plans import build_start, choose_user, read_interpreter
 from assistant.sandbox.starting import Confinement, Handles, start_job
 
 SCRATCH = "/tmp"
+NOBODY = "65534"
 DEVICES = ("null", "zero", "full", "random", "urandom")
 SYSTEM_LIBRARIES = ("/lib", "/lib64", "/lib32", "/libx32", "/bin", "/sbin")
 """Links into `/usr` on most systems, directories of their own on some."""
@@ -43,9 +45,12 @@ class Bubblewrap:
     @cache  # noqa: B019 (a backend lives as long as its program)
     def find_version(self) -> str:
         """What `bwrap --version` says, or the empty string where there is none."""
+        program = shutil.which(self._program)
+        if program is None:
+            return ""
         try:
             asked = subprocess.run(
-                [self._program, "--version"], capture_output=True, timeout=10, check=False, text=True
+                [program, "--version"], capture_output=True, timeout=10, check=False, text=True
             )
         except (OSError, subprocess.SubprocessError):
             return ""
@@ -57,7 +62,8 @@ class Bubblewrap:
         Raises:
             SandboxError: It cannot be started.
         """
-        if not self.find_version():
+        bwrap = shutil.which(self._program)
+        if bwrap is None or not self.find_version():
             raise SandboxError(f"there is no working {self._program} on this computer")
         user = choose_user(next(self._jobs))
         program = build_filter(is_alone=False)
@@ -66,7 +72,7 @@ class Bubblewrap:
 
             def build_argv(handles: Handles) -> list[str]:
                 return [
-                    self._program,
+                    bwrap,
                     *(self._root_flags() if user else self._user_flags()),
                     *_isolation_flags(handles),
                     *(part for number in seccomp for part in ("--seccomp", str(number))),
@@ -88,7 +94,7 @@ class Bubblewrap:
         return ["--cap-drop", "ALL", "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
 
     def _user_flags(self) -> list[str]:
-        flags = ["--unshare-user", "--cap-drop", "ALL"]
+        flags = ["--unshare-user", "--uid", NOBODY, "--gid", NOBODY, "--cap-drop", "ALL"]
         return flags if self._is_older_than(0, 8) else [*flags, "--disable-userns"]
 
     def _is_older_than(self, *wanted: int) -> bool:

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from assistant.sandbox.interface import Job, Limits
 
-OTHER_USERS_FROM = 0x70000000
-OTHER_USERS = 0x10000
+OTHER_USERS = range(0x70000000, 0x70010000)
 MARGIN_CPU_S = 1
 """A program that stands the signal at its limit is killed so long after it."""
 
@@ -71,7 +70,16 @@ def _read_text(name: str) -> str:
 
 def choose_user(job_number: int) -> int:
     """The user that a job becomes where we are root, who is held to no number of processes; else 0."""
-    return OTHER_USERS_FROM + (os.getpid() * 64 + job_number) % OTHER_USERS if os.geteuid() == 0 else 0
+    users = _find_users() if os.geteuid() == 0 else range(0)
+    return users[(os.getpid() * 64 + job_number) % len(users)] if users else 0
+
+
+@lru_cache(maxsize=1)
+def _find_users() -> range:
+    """Numbers of users that nobody is likely to have. A container may know few: `man user_namespaces`."""
+    lines = Path("/proc/self/uid_map").read_text(encoding="ascii").splitlines()
+    end = max(int(first) + int(count) for first, _, count in map(str.split, lines))
+    return OTHER_USERS if end > OTHER_USERS.stop else range(max(end - 1000, 1), end)
 
 
 def build_limits(limits: Limits) -> dict[int, tuple[int, int]]:
