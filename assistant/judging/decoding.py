@@ -45,7 +45,7 @@ class Decoder:
             IndexError,
             KeyError,
             AttributeError,
-            OverflowError,
+            ArithmeticError,
             RecursionError,
         ) as error:
             raise ProtocolError("no table of values") from error
@@ -64,7 +64,7 @@ class Decoder:
             IndexError,
             KeyError,
             AttributeError,
-            OverflowError,
+            ArithmeticError,
             RecursionError,
         ) as error:
             raise ProtocolError("no value") from error

@@ -20,13 +20,11 @@ class Example:
     """What runs it in the tests' process."""
 
 
-def find_examples(text: str) -> list[Example]:
-    """Return the examples of a module's docstrings, or of a text that is no Python."""
+def find_examples(text: str, tree: ast.Module | None) -> list[Example]:
+    """Return the examples of a module's docstrings, or of a text that is no Python and has no tree."""
     if ">>>" not in text:
         return []
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    if tree is None:
         return list(_read_examples(text, 1))
     return [example for line, docstring in _docstrings(tree) for example in _read_examples(docstring, line)]
 

@@ -147,6 +147,26 @@ class CallableHandle(Handle):
         return self._h_peer.ask("call", self, args, named)
 
 
+class CoroutineHandle(Handle):
+    """What an `async` function of the other side gives: it runs there to its end when it is awaited here."""
+
+    __slots__ = ()
+
+    def __next__(self) -> Any:
+        raise StopIteration(self._h_peer.ask("await", self))
+
+    def send(self, value: Any) -> Any:
+        """Run it to its end."""
+        return next(self)
+
+    def throw(self, error: Any, *more: Any) -> Any:
+        """Give it up."""
+        raise error
+
+    def close(self) -> None:
+        """Give it up."""
+
+
 def _checked(value: Any, kind: type) -> Any:
     if type(value) is not kind:
         raise TypeError(f"{kind.__name__} expected, the code gave {type(value).__name__}")

@@ -10,7 +10,7 @@ import _thread
 
 from assistant.judging.crossing import Classes, describe_class, text_of
 from assistant.judging.decoding import Decoder
-from assistant.judging.handles import CallableHandle, Handle
+from assistant.judging.handles import CallableHandle, CoroutineHandle, Handle
 from assistant.judging.values import Encoder
 from assistant.judging.wire import (
     GONE,
@@ -172,7 +172,9 @@ class Peer:
         kind = type(value)
         if isinstance(value, type) and issubclass(value, BaseException):
             return ["X", *describe_class(value, self.number_of)]
-        form = "f" if callable(value) else "o"
+        form = (
+            "w" if hasattr(kind, "__await__") and hasattr(kind, "send") else "f" if callable(value) else "o"
+        )
         name = getattr(value, "__name__", kind.__name__) if form == "f" else kind.__name__
         return ["h", self.number_of(value), form, self.number_of(kind), str(name)[:100]]
 
@@ -183,8 +185,8 @@ class Peer:
                 return self._exports[number]
             case ["X", list(), str()]:
                 return self._classes.build(part[1:])
-            case ["h", int(number), "f" | "o" as form, int(owner), str(name)]:
-                kind = CallableHandle if form == "f" else Handle
+            case ["h", int(number), "f" | "o" | "w" as form, int(owner), str(name)]:
+                kind = {"f": CallableHandle, "w": CoroutineHandle, "o": Handle}[form]
                 if len(self._handles) >= 2 * MAX_OBJECTS:
                     raise ProtocolError("too many objects")
                 known = self._handles.get(number)  # asked for its truth, it would ask the other side

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from assistant.errors import UsageError
 from assistant.judging.interface import Case, Suite
-from assistant.judging.suites import find_missing_names, shorten
+from assistant.judging.suites import find_missing_names, parse_quietly, shorten
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 
@@ -52,7 +52,7 @@ def read_test_file(path: Path) -> Suite:
 
 def _read_tree(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes(), filename=str(path))
+        return parse_quietly(path.read_bytes(), str(path))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except SyntaxError as error:

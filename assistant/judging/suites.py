@@ -6,6 +6,8 @@ import ast
 import builtins
 import functools
 import sys
+import threading
+import warnings
 from collections.abc import Iterable, Sequence
 
 from assistant.judging.doctests import find_examples
@@ -13,6 +15,7 @@ from assistant.judging.interface import Case, Suite
 
 BUILTINS = frozenset(dir(builtins))
 MAX_NAME = 200
+_WARNINGS = threading.Lock()
 
 
 def build_assert_suite(asserts: Sequence[str], setup: str = "") -> Suite:
@@ -56,12 +59,13 @@ def find_own_tests(text: str) -> Suite | None:
         for statement in asserts:
             source = ast.get_source_segment(text, statement) or ast.unparse(statement)
             cases.append(Case(name=shorten(f"line {statement.lineno}: {source}"), source=source))
-    for example in find_examples(text):
+    examples = find_examples(text, tree)
+    for example in examples:
         cases.append(Case(name=shorten(f"line {example.line}: {example.source}"), source=example.call))
     if not cases:
         return None
     sources = [case.source for case in cases if not case.source.startswith("__example__")]
-    sources += [example.source for example in find_examples(text)]
+    sources += [example.source for example in examples]
     used = _names_used([found for source in sources if (found := parse_or_none(source)) is not None])
     if tree is not None:
         setup = _setup_for(used, tree)
@@ -100,9 +104,20 @@ def _setup_for(used: set[str], tree: ast.Module) -> str:
 def parse_or_none(text: str) -> ast.Module | None:
     """Return the tree of a text, or None where it is not Python."""
     try:
-        return ast.parse(text)
+        return parse_quietly(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def parse_quietly(text: str | bytes, name: str = "<tests>") -> ast.Module:
+    """Return the tree of a text without warnings: an escape that is none is still Python.
+
+    Raises:
+        SyntaxError: It is not Python. A ValueError, RecursionError or MemoryError says so as well.
+    """
+    with _WARNINGS, warnings.catch_warnings():  # they are process-wide: one thread at a time
+        warnings.simplefilter("ignore")
+        return ast.parse(text, filename=name)
 
 
 def shorten(text: str) -> str:

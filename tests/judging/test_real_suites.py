@@ -13,13 +13,13 @@ from real_files import WHY_NOT, real_file
 
 from assistant.judging import Suite
 from assistant.judging.judge import judge
-from assistant.judging.suites import build_assert_suite, build_check_suite
+from assistant.judging.suites import build_assert_suite, build_check_suite, parse_quietly
 from assistant.sandbox import Backend
 
 MBPP = real_file("mbpp.jsonl")
 needs_data = pytest.mark.skipif(not MBPP.exists(), reason=WHY_NOT)
 
-SOME_OF_HUMANEVAL = ("0", "32", "38", "50", "63", "129", "141", "160")
+SOME_OF_HUMANEVAL = ("0", "32", "38", "50", "160")
 SOME_OF_MBPP = ("1", "126", "367", "596", "601", "770", "927")
 """With classes, setup, a builtin's name, the standard library."""
 
@@ -49,7 +49,7 @@ def mbpp() -> list[Task]:
 
 
 def with_constant(code: str, names: set[str]) -> str:
-    tree = ast.parse(code)
+    tree = parse_quietly(code)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name in names:
             node.body = list(ast.parse("return 'no such answer'").body)
@@ -70,7 +70,7 @@ def passing_with_constant(tasks: Iterable[Task], sandbox: Backend) -> list[str]:
 
 def test_some_solutions_of_humaneval_pass(sandbox: Backend) -> None:
     tasks = [task for task in humaneval() if task[0].partition("/")[2] in SOME_OF_HUMANEVAL]
-    assert len(tasks) == 8
+    assert len(tasks) == 5
     assert failing(tasks, sandbox) == []
     assert passing_with_constant(tasks[:3], sandbox) == []
 
