@@ -144,7 +144,12 @@ class AnswerActions:
         if not self._has_code(view):
             return
         app = app_of(self._screen)
-        question = ConfirmScreen(f"Run this code? {self._runner.caution}", view.reading.code, yes="Run it")
+        try:
+            caution = await asyncio.to_thread(self._runner.find_caution)
+        except AssistantError as error:
+            self._tell(f"{error.message}\n{error.hint}", severity="error")
+            return
+        question = ConfirmScreen(f"Run this code? {caution}", view.reading.code, yes="Run it")
         if await app.push_screen_wait(question):
             app.push_screen(RunScreen(self._runner, view.reading.code))
 

@@ -45,7 +45,7 @@ def _run(draft: Draft) -> int:
     from tui import readiness
     from tui.app import ChatApp
     from tui.keys import parse_keymap
-    from tui.running import LimitedRunner
+    from tui.running import build_runner
     from tui.services import Services
     from tui.verifying import SandboxVerifier
 
@@ -63,7 +63,7 @@ def _run(draft: Draft) -> int:
         prepare=readiness.build_prepare(config),
         list_models=lambda: readiness.list_models(config),
         use_model=lambda name: readiness.use_model(config, name),
-        runner=LimitedRunner(timeout_s=config.chat.run_timeout_s),
+        runner=build_runner(config.sandbox, timeout_s=config.chat.run_timeout_s),
         verifier=SandboxVerifier(config) if config.sandbox.projects == "on" else None,
         draft=draft,
     )

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from assistant.config import Config
+from assistant.config import Config, SandboxSettings
 from assistant.drafts import Draft, DraftKeeper
 from assistant.generator import TextGenerator
 from assistant.history.records import Exchange
 from assistant.history.store import History
-from tui.running import LimitedRunner, Runner
+from tui.running import Runner, build_runner
 from tui.streaming import Report
 from tui.verifying import Verifier
 
@@ -43,7 +43,7 @@ class Services:
     """Names the models to choose from; called on another thread."""
     use_model: Callable[[str], str] = str
     """Makes a model the active one; returns what to put into requests. Called on another thread."""
-    runner: Runner = field(default_factory=lambda: LimitedRunner(timeout_s=30.0))
+    runner: Runner = field(default_factory=lambda: build_runner(SandboxSettings(), timeout_s=30.0))
     verifier: Verifier | None = None
     """Tests answers; None where the user has not allowed it."""
     draft: Draft = field(default_factory=Draft)

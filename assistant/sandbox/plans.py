@@ -60,7 +60,7 @@ def read_interpreter() -> Interpreter:
 @lru_cache(maxsize=1)
 def build_start() -> tuple[str, ...]:
     """The command that runs the bootstrap; it wants the descriptor of a plan as its argument."""
-    return (str(read_interpreter().program), "-I", "-S", "-X", "utf8", "-c", _read_text("bootstrap.py"))
+    return (str(read_interpreter().program), "-I", "-S", "-u", "-X", "utf8", "-c", _read_text("bootstrap.py"))
 
 
 @lru_cache(maxsize=2)

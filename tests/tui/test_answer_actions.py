@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from opened_chat import CODE, SOURCE, OpenedChat, play
 
+from assistant.errors import SandboxError
+from assistant.sandbox.interface import Backend
 from tui import copying
 from tui.clipboard import Copied
-from tui.running import Run, RunResult
+from tui.running import Run, RunResult, SandboxRunner
 
 OTHER = ["```python\n", "def add(a: int, b: int) -> int:\n", "    return a + b\n", "```\n"]
 
@@ -30,10 +32,11 @@ def copied(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 class FakeRunner:
     """Runs nothing and remembers what it was asked to run."""
 
-    caution = "Be careful."
-
     def __init__(self) -> None:
         self.codes: list[str] = []
+
+    def find_caution(self) -> str:
+        return "Be careful."
 
     def start(self, code: str) -> Run:
         self.codes.append(code)
@@ -232,6 +235,19 @@ def test_code_runs_only_after_a_question_that_shows_it() -> None:
 
     play(OpenedChat(runner=runner), run)
     assert runner.codes == [SOURCE]
+
+
+def test_without_a_sandbox_nothing_runs_and_the_remedy_is_said() -> None:
+    def find() -> Backend:
+        raise SandboxError("there is no sandbox", hint="sudo apt install bubblewrap")
+
+    async def run(opened: OpenedChat) -> None:
+        await opened.ask("add")
+        await opened.press("escape", "x")
+        await opened.until_shown("sudo apt install bubblewrap")
+        assert opened.is_in_chat()
+
+    play(OpenedChat(runner=SandboxRunner(find, timeout_s=1)), run)
 
 
 def test_what_is_changed_in_the_editor_becomes_the_input(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from textual.widgets import Input, TextArea
 from assistant.errors import GeneratorLostError
 from assistant.history.records import Exchange, Outcome
 from assistant.requests import Loading
+from assistant.sandbox.bubblewrap import Bubblewrap
+from tui.running import SandboxRunner
 from tui.services import Report
 
 SIZES = [(60, 15), (100, 30)]
@@ -202,7 +204,8 @@ def test_the_question_before_a_run(snap_compare: Compare, size: tuple[int, int])
         await opened.press("escape", "x")
         await opened.until_shown("Run it")
 
-    assert picture(snap_compare, OpenedChat(generator=Measured(CODE)), run, size)
+    runner = SandboxRunner(Bubblewrap, timeout_s=1)
+    assert picture(snap_compare, OpenedChat(generator=Measured(CODE), runner=runner), run, size)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -8,6 +8,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 
+from assistant.errors import AssistantError
 from tui.running import Runner, RunResult
 from tui.screens.dialog import Dialog
 from tui.widgets.plain import PlainStatic
@@ -21,10 +22,12 @@ def describe_result(result: RunResult) -> str:
             return f"ended after {result.seconds:.1f} s: the time was up{cut}"
         case "user":
             return f"stopped after {result.seconds:.1f} s{cut}"
+        case "output":
+            return f"ended after {result.seconds:.1f} s: it writes too much{cut}"
+        case "kill":
+            return f"killed by the system after {result.seconds:.1f} s{cut}"
         case _:
-            code = result.exit_code or 0
-            how = f"signal {-code}" if code < 0 else f"exit code {code}"
-            return f"{how} after {result.seconds:.1f} s{cut}"
+            return f"exit code {result.exit_code} after {result.seconds:.1f} s{cut}"
 
 
 class RunScreen(Dialog[RunResult]):
@@ -68,8 +71,9 @@ class RunScreen(Dialog[RunResult]):
         outcome = self.query_one("#outcome", PlainStatic)
         try:
             self._run = await asyncio.to_thread(self._runner.start, self._code)
-        except OSError as error:
-            outcome.show(f"It could not be started: {error.strerror}")
+        except AssistantError as error:
+            outcome.show(f"It could not be started: {error.message}")
+            self.query_one("#output", PlainStatic).show(error.hint)
             return
         if not self.is_mounted:
             self._run.stop()
