@@ -35,6 +35,12 @@ class Sampling:
     """0 always takes the likeliest token."""
     top_p: float = 1.0
     """Sample from the smallest set of tokens whose probabilities add up to this."""
+    top_k: int = 0
+    """Sample from so many of the likeliest tokens; 0 from all."""
+    min_p: float = 0.0
+    """Leave tokens out that are less likely than this share of the likeliest; 0 leaves none out."""
+    repetition_penalty: float = 1.0
+    """Above 1, tokens of the prompt and the answer are less likely to come again; 1 is none."""
     max_tokens: int = 1024
     """New tokens at most, for each of the `n` answers."""
     seed: int | None = None
@@ -43,6 +49,8 @@ class Sampling:
     """End an answer where one of these begins; it is not part of the answer."""
     n: int = 1
     """How many answers."""
+    syntax_guard: bool | None = None
+    """Whether code that cannot be Python is taken back while it is written; None as the generator is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,6 @@ from assistant.engine.device import Placement
 from assistant.engine.interface import Ended, Finished, Job
 from assistant.engine.memory import out_of_memory_error, release_memory
 from assistant.engine.network import Network
-from assistant.engine.sampling import choose_token
 from assistant.engine.schedule import Schedule
 from assistant.engine.sequence import Answer, JobState, build_answer
 from assistant.engine.slots import SlotTable
@@ -145,7 +144,6 @@ class BatchedModel:
         )
         rows = logits.split([1 + len(guess) for guess in guesses])  # B of (1 + guessed, vocab)
         for answer, guess, own in zip(answers, guesses, rows, strict=True):
-            answer.computed += 1
             self._take_tokens(answer, own, guess)
 
     def _take_tokens(self, answer: Answer, logits: Tensor, guess: Sequence[int]) -> None:
@@ -154,21 +152,19 @@ class BatchedModel:
         Each token is chosen as if nothing had been guessed, with the same random numbers: a guess changes
         how many are chosen in one step, and never which.
         """
-        sampling = answer.job.sampling
         accepted = 0
         for row, guessed in zip(logits, [*guess, None], strict=True):
             if not bool(row.isfinite().all()):
                 self._table.forget(answer.slot)
                 answer.fail(GeneratorError(f"the model {self.name} computed numbers that are not finite"))
                 break
-            token = choose_token(
-                row, temperature=sampling.temperature, top_p=sampling.top_p, generator=answer.random
-            )
-            answer.take_token(token, self._text, self.context_tokens)
-            if answer.ended or token != guessed:
+            before = len(answer.tokens)
+            token, scores = answer.choose(row)
+            answer.take_token(token, scores, self._text, self.context_tokens)
+            if answer.ended or len(answer.tokens) != before + 1 or answer.last_token != guessed:
                 break
             accepted += 1
-        answer.computed += accepted
+        answer.computed = len(answer.job.ids) + len(answer.tokens) - 1  # all but the last token
         if answer.lookup:
             answer.lookup.note(len(guess), accepted)
 

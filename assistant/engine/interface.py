@@ -42,6 +42,10 @@ class Ended:
     """Prompt tokens that did not have to be computed."""
     prefill_s: float = 0.0
     decode_s: float = 0.0
+    taken_back: int = 0
+    """Lines of code that the syntax guard took back, in all answers."""
+    gave_up: int = 0
+    """Answers in which it left an error, since no other line that it tried was without one."""
 
 
 Report = Piece | Finished | Ended

@@ -47,6 +47,10 @@ class PromptLookup:
         self._tokens.append(token)
         self._paused = max(0, self._paused - 1)
 
+    def cut(self, length: int) -> None:
+        """Forget all tokens but the first. Where they led stays a guess, as any."""
+        del self._tokens[length:]
+
     def guess(self, room: int) -> list[int]:
         """Return the tokens that followed the last few the last time, at most `room`; often none."""
         if self._paused or len(self._tokens) < NGRAM or room <= 0:

@@ -1,39 +1,85 @@
 # pyright: basic
-"""From logits to a token. Pure tensor functions; knows no model and no text."""
+"""From logits to a token. Pure tensor functions; knows no model and no text.
+
+The order is that of transformers, so that settings can be carried over: repetition penalty, temperature,
+top-k, top-p, min-p; each sees what the one before has left, as probabilities that add up to 1.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from assistant.requests import Sampling
 
-def choose_token(logits: Tensor, *, temperature: float, top_p: float, generator: torch.Generator) -> int:
+
+def choose_token(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
     """Choose the next token of one sequence.
 
     Args:
-        logits: (vocab,), finite.
-        temperature: 0 takes the likeliest.
-        top_p: Keep the likeliest tokens up to this probability (nucleus sampling, Holtzman et al., 2020).
+        scores: (vocab,), logits with the repetition penalty; some may be minus infinity.
+        sampling: Temperature 0 takes the likeliest.
         generator: The sequence's own random numbers, on the CPU.
     """
-    if temperature == 0:
-        return int(logits.argmax())
-    probabilities = torch.softmax(logits.cpu().float() / temperature, dim=-1)  # (vocab,)
-    if top_p < 1:
-        probabilities = keep_nucleus(probabilities, top_p)
-    return int(torch.multinomial(probabilities, 1, generator=generator))
+    if sampling.temperature == 0:
+        return int(scores.argmax())
+    kept = filter_scores(scores.cpu().float(), sampling)
+    return int(torch.multinomial(torch.softmax(kept, dim=-1), 1, generator=generator))
 
 
-def keep_nucleus(probabilities: Tensor, top_p: float) -> Tensor:
-    """Zero all but the likeliest tokens that together reach `top_p`; at least one stays.
+def penalize_repetition(logits: Tensor, seen: Sequence[int], penalty: float) -> Tensor:
+    """Make tokens that have been seen less likely (Keskar et al., 2019).
+
+    Args:
+        logits: (vocab,).
+        seen: The prompt's and the answer's tokens.
+        penalty: Above 1 for less likely, below for more.
+
+    Returns:
+        (vocab,): logits above 0 divided by the penalty, those below multiplied with it.
+    """
+    places = torch.tensor(sorted(set(seen)), device=logits.device)
+    own = logits[places]
+    return logits.index_put((places,), torch.where(own < 0, own * penalty, own / penalty))
+
+
+def filter_scores(scores: Tensor, sampling: Sampling) -> Tensor:
+    """Divide scores by the temperature and leave out what is not to be sampled from.
+
+    Args:
+        scores: (vocab,), float32.
+        sampling: Its temperature is above 0.
+
+    Returns:
+        (vocab,), minus infinity where a token is left out. The likeliest stays.
+    """
+    scores = scores / sampling.temperature
+    if 0 < sampling.top_k < scores.shape[-1]:
+        scores = _drop(scores, scores < scores.topk(sampling.top_k).values[-1])
+    if sampling.top_p < 1:
+        scores = _drop(scores, ~find_nucleus(torch.softmax(scores, dim=-1), sampling.top_p))
+    if sampling.min_p > 0:
+        probabilities = torch.softmax(scores, dim=-1)
+        scores = _drop(scores, probabilities < sampling.min_p * probabilities.max())
+    return scores
+
+
+def find_nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """Find the likeliest tokens that together reach `top_p` (nucleus sampling, Holtzman et al., 2020).
 
     Args:
         probabilities: (vocab,), adding up to 1.
         top_p: Above 0.
 
     Returns:
-        (vocab,), not scaled to add up to 1.
+        (vocab,), bool; at least one is true.
     """
     ordered, order = probabilities.sort(descending=True)
     before = ordered.cumsum(dim=0) - ordered  # the mass of the likelier ones
-    return torch.zeros_like(probabilities).scatter(0, order, ordered.where(before < top_p, 0.0))
+    return torch.zeros_like(probabilities, dtype=torch.bool).scatter(0, order, before < top_p)
+
+
+def _drop(scores: Tensor, dropped: Tensor) -> Tensor:
+    return scores.masked_fill(dropped, -torch.inf)

@@ -1,15 +1,20 @@
 # pyright: basic
-"""One answer on its way: its slot, its tokens, its text. Knows no tensors but its random numbers."""
+"""One answer on its way: its slot, its tokens, its text. Of tensors it has scores and random numbers."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
+from assistant import prompts
+from assistant.engine.guard import Fault, open_reading
 from assistant.engine.interface import Ended, Finished, Job, Piece
-from assistant.engine.lookup import PromptLookup
+from assistant.engine.lookup import LONGEST, PromptLookup
+from assistant.engine.retrying import HeldLine
+from assistant.engine.sampling import choose_token, penalize_repetition
 from assistant.engine.text import ModelText, StopScanner, TextStream
 from assistant.errors import AssistantError
 from assistant.requests import FinishReason
@@ -25,6 +30,10 @@ class JobState:
     prefilled: bool = False
     """The first answer's prompt is in the cache, for the others to copy."""
     error: AssistantError | None = None
+    taken_back: int = 0
+    """Lines of code that were taken back, in all answers."""
+    gave_up: int = 0
+    """Answers in which a fault was left."""
     cached_tokens: int = 0
     prefill_s: float = 0.0
     decode_started: float = 0.0
@@ -40,6 +49,8 @@ class JobState:
                     cached_tokens=self.cached_tokens,
                     prefill_s=self.prefill_s,
                     decode_s=decode_s,
+                    taken_back=self.taken_back,
+                    gave_up=self.gave_up,
                 )
             )
 
@@ -56,14 +67,21 @@ class Answer:
     random: torch.Generator
     lookup: PromptLookup | None
     """None where the network cannot take a wrong guess back."""
+    line: HeldLine | None
+    """What the syntax guard can take back; None where it is off, or the network cannot."""
     slot: int = -1
     computed: int = 0
     """Positions of the cache that are filled."""
     last_token: int = -1
     """Chosen, but not yet in the cache."""
-    new_tokens: int = 0
     unsent_tokens: int = 0
     ended: bool = False
+    tokens: list[int] = field(default_factory=list)
+    """All that were chosen and stand."""
+    forced: list[int] = field(default_factory=list)
+    """What is chosen next, whatever the scores: a line that was taken back and comes again."""
+    _random_before: Tensor = field(default_factory=lambda: torch.empty(0))
+    """The random numbers' state before a line was taken back."""
 
     @property
     def job(self) -> Job:
@@ -83,29 +101,40 @@ class Answer:
     def room(self, context_tokens: int) -> int:
         """How many more tokens the answer may have."""
         longest = min(self.job.sampling.max_tokens, context_tokens - len(self.job.ids))
-        return longest - self.new_tokens
+        return longest - len(self.tokens)
 
     def guess(self, context_tokens: int) -> list[int]:
         """Guess what comes after the next token, never past the end of the answer's room."""
-        return self.lookup.guess(self.room(context_tokens) - 1) if self.lookup else []
+        room = self.room(context_tokens) - 1
+        if self.forced:
+            return self.forced[: max(0, min(room, LONGEST))] if self.line else []
+        return self.lookup.guess(room) if self.lookup else []
 
-    def take_token(self, token: int, text: ModelText, context_tokens: int) -> None:
-        """Append a chosen token, report its text and end the answer where it is due."""
-        if token in text.end_ids:
-            self.end(FinishReason.STOP)
-            return
-        self.last_token = token
-        self.new_tokens += 1
-        self.unsent_tokens += 1
-        if self.lookup:
-            self.lookup.push(token)
-        shown = self.scanner.push(self.text.push(token))
-        if shown:
-            self._send(shown)
-        if self.scanner.stopped:
-            self.end(FinishReason.STOP)
-        elif self.room(context_tokens) <= 0:
-            self.end(FinishReason.LENGTH)
+    def choose(self, logits: Tensor) -> tuple[int, Tensor]:
+        """Choose the next token.
+
+        Args:
+            logits: (vocab,), finite.
+
+        Returns:
+            It, and the scores that it was chosen from, (vocab,).
+        """
+        penalty = self.job.sampling.repetition_penalty
+        if penalty != 1:
+            logits = penalize_repetition(logits, [*self.job.ids, *self.tokens], penalty)
+        if self.forced:
+            return self.forced.pop(0), logits
+        return choose_token(logits, self.job.sampling, self.random), logits
+
+    def take_token(self, token: int, scores: Tensor, text: ModelText, context_tokens: int) -> None:
+        """Append a chosen token, report its text and end the answer where it is due.
+
+        Where the token ends a line that cannot be Python, the line is taken back as far as it must be, and
+        another token stands in place of one of it.
+        """
+        while (fault := self._append(token, scores, text, context_tokens)) is not None:
+            assert self.line is not None  # who else finds faults
+            token, scores = self._take_back(self.line, fault, text)
 
     def end(self, reason: FinishReason) -> None:
         """Report the end, with whatever text was held back."""
@@ -113,6 +142,12 @@ class Answer:
             return
         self.ended = True
         rest = self.scanner.flush()
+        if self.line:
+            if reason is FinishReason.LENGTH and not rest:
+                self.line.drop_half_line()
+            rest = self.line.flush() + rest
+            self.state.taken_back += self.line.taken_back
+            self.state.gave_up += self.line.gave_up
         if rest or self.unsent_tokens:
             self._send(rest)
         self.job.sink(Finished(index=self.index, reason=reason))
@@ -123,9 +158,63 @@ class Answer:
         self.state.error = self.state.error or error
         self.end(FinishReason.CANCELLED)
 
+    def _append(self, token: int, scores: Tensor, text: ModelText, context_tokens: int) -> Fault | None:
+        """Take a token, or say why what it ends cannot stand."""
+        is_end = token in text.end_ids
+        if self.line:
+            self.line.hold(token, scores, self.scanner.held, len(self.tokens))
+        if is_end:
+            fault = self.line.find_unfinished() if self.line else None
+            if fault is None:
+                self.end(FinishReason.STOP)
+            return fault
+        self.last_token = token
+        self.tokens.append(token)
+        self.unsent_tokens += 1
+        if self.lookup:
+            self.lookup.push(token)
+        added = self.text.push(token)
+        shown = self.scanner.push(added)
+        if self.line and not self.scanner.stopped:
+            read = self.line.read(added, shown)
+            if isinstance(read, Fault):
+                return read
+            shown = read
+        elif self.line:
+            shown = self.line.flush() + shown
+        if shown:
+            self._send(shown)
+        if self.scanner.stopped:
+            self.end(FinishReason.STOP)
+        elif self.room(context_tokens) <= 0:
+            self.end(FinishReason.LENGTH)
+        return None
+
+    def _take_back(self, line: HeldLine, fault: Fault, text: ModelText) -> tuple[int, Tensor]:
+        """Go back in the line that is held, and return the token to go on with and its scores."""
+        if not line.tries:
+            self._random_before = self.random.get_state()
+        fork = line.find_fork(fault)
+        if fork is not None:
+            held = line.take_back(fork)
+            token = choose_token(held.scores, self.job.sampling, self.random)
+        else:
+            held, (token, *self.forced) = line.give_up()
+            self.random.set_state(self._random_before)
+        self.unsent_tokens -= len(self.tokens) - held.place
+        del self.tokens[held.place :]
+        if self.lookup:
+            self.lookup.cut(len(self.job.ids) + held.place)
+        self.scanner.held = held.stops
+        self.text = text.open_stream()
+        for kept in self.tokens:
+            self.text.push(kept)
+        return token, held.scores
+
     def _send(self, text: str) -> None:
-        self.job.sink(Piece(index=self.index, text=text, tokens=self.unsent_tokens))
-        self.unsent_tokens = 0
+        held = len(self.line.tokens) if self.line else 0
+        self.job.sink(Piece(index=self.index, text=text, tokens=self.unsent_tokens - held))
+        self.unsent_tokens = held
 
 
 def build_answer(state: JobState, index: int, text: ModelText, *, can_guess: bool) -> Answer:
@@ -133,6 +222,7 @@ def build_answer(state: JobState, index: int, text: ModelText, *, can_guess: boo
     sampling = state.job.sampling
     random = torch.Generator()
     random.manual_seed(((sampling.seed or 0) + index) % 2**63)
+    reading = open_reading(is_all_code=text.prompt_format != prompts.CHAT)
     return Answer(
         state=state,
         index=index,
@@ -140,4 +230,5 @@ def build_answer(state: JobState, index: int, text: ModelText, *, can_guess: boo
         scanner=StopScanner(sampling.stop),
         random=random,
         lookup=PromptLookup(state.job.ids) if can_guess else None,
+        line=HeldLine(reading=reading) if sampling.syntax_guard and can_guess else None,
     )

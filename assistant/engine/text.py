@@ -65,7 +65,8 @@ class StopScanner:
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = tuple(stops)
-        self._held = ""
+        self.held = ""
+        """What may still become a stop string. To go back to an earlier place, set what it was there."""
         self.stopped = False
         """Whether a stop string was found."""
 
@@ -73,20 +74,20 @@ class StopScanner:
         """Take more text and return what can be shown. After `stopped`, nothing more can."""
         if not self._stops or self.stopped:
             return "" if self.stopped else text
-        self._held += text
-        found = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
+        self.held += text
+        found = [place for stop in self._stops if (place := self.held.find(stop)) >= 0]
         if found:
             self.stopped = True
-            shown, self._held = self._held[: min(found)], ""
+            shown, self.held = self.held[: min(found)], ""
             return shown
-        keep = max(_overlap(self._held, stop) for stop in self._stops)
-        cut = len(self._held) - keep
-        shown, self._held = self._held[:cut], self._held[cut:]
+        keep = max(_overlap(self.held, stop) for stop in self._stops)
+        cut = len(self.held) - keep
+        shown, self.held = self.held[:cut], self.held[cut:]
         return shown
 
     def flush(self) -> str:
         """Return what was held back: no stop string will come any more."""
-        shown, self._held = self._held, ""
+        shown, self.held = self.held, ""
         return shown
 
 

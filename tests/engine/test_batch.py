@@ -6,13 +6,14 @@ from typing import Any, cast
 
 import pytest
 import torch
+from jobs import Collected
 
 from assistant.config import EngineSettings
 from assistant.engine.batch import BatchedModel
 from assistant.engine.device import choose_placement
-from assistant.engine.interface import Ended, Finished, Job, Piece, Report
+from assistant.engine.interface import Piece
 from assistant.errors import GeneratorError, OutOfMemoryError
-from assistant.requests import FinishReason, Sampling
+from assistant.requests import FinishReason
 
 END = 0
 VOCAB = 64
@@ -87,35 +88,6 @@ class Digits:
 
     def push(self, token: int) -> str:
         return f"{token} "
-
-
-class Collected:
-    """A job's reports."""
-
-    def __init__(self, ids: Sequence[int], **sampling: Any) -> None:
-        self.reports: list[Report] = []
-        self.ended = threading.Event()
-        self.first = threading.Event()
-        self.job = Job(ids=ids, sampling=Sampling(seed=1, **sampling), sink=self._take)
-
-    def _take(self, report: Report) -> None:
-        self.reports.append(report)
-        self.first.set()
-        if isinstance(report, Ended):
-            self.ended.set()
-
-    def wait(self) -> Collected:
-        assert self.ended.wait(20)
-        return self
-
-    def text(self, index: int = 0) -> str:
-        return "".join(r.text for r in self.reports if isinstance(r, Piece) and r.index == index)
-
-    def reasons(self) -> dict[int, FinishReason]:
-        return {r.index: r.reason for r in self.reports if isinstance(r, Finished)}
-
-    def end(self) -> Ended:
-        return cast("Ended", self.reports[-1])
 
 
 @pytest.fixture
