@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from program import ROOT, Program
 from streams import TERMINAL_WITH_STATUS, RecordedStreams
 from tried import SUITE, CandidateGenerator, CountingJudge, NoSandbox, never
 
@@ -21,6 +23,16 @@ from assistant.errors import GeneratorLostError, SandboxError, UsageError
 from assistant.requests import FinishReason
 from assistant.verifying import CandidateWritten, Effort
 
+PATCH = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "tests" / "support")!r})
+import assistant.client
+from tried import CandidateGenerator
+head = "def double(x):\\n    return "
+generator = CandidateGenerator([[head + "x ** 2\\n"]], [[head + "LAST\\n"]])
+assistant.client.create_generator = lambda config: generator
+"""
+TESTS = "from doubling import double\n\n\ndef test_double():\n    assert double(3) == 6\n"
 BAD, FAIR, BETTER, GOOD = (f"passes = {n}\n" for n in range(4))
 
 
@@ -201,3 +213,44 @@ def test_flags_that_contradict_each_other_are_refused(given: dict[str, Any], com
 def test_without_tests_nothing_is_verified() -> None:
     assert not check_flags(flags())
     assert check_flags(flags(tests="t.py", candidates=1, temperature=0.0))
+
+
+@pytest.fixture
+def asked(program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Program:
+    """`assistant` with two candidates, and a file of tests where it is started."""
+    monkeypatch.setenv("ASSISTANT_GENERATOR_URL", "http://127.0.0.1:9/v1")  # no model is fetched for it
+    (tmp_path / "test_doubling.py").write_text(TESTS)
+    program.patch = PATCH.replace("LAST", "x * 2")
+    return program
+
+
+needs_bubblewrap = pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
+VERIFIED = ("ask", "double it", "--candidates", "2", "--no-repair")
+
+
+@needs_bubblewrap
+def test_a_file_of_tests_chooses_the_answer_and_the_exit_code(asked: Program) -> None:
+    done = asked.run(*VERIFIED, "--tests", "test_doubling.py")
+    assert (done.returncode, done.stdout) == (0, "def double(x):\n    return x * 2\n")
+    assert done.stderr == "passes 1 of 1 tests · 2 tried · bubblewrap · test_doubling.py\n"
+    asked.patch = PATCH.replace("LAST", "x * 3")
+    assert asked.run(*VERIFIED, "--tests", "test_doubling.py").returncode == 7
+
+
+@needs_bubblewrap
+def test_the_asserts_of_what_is_piped_in_choose_the_answer(asked: Program) -> None:
+    done = asked.run(*VERIFIED, "--check", "--json", fed=b"assert double(3) == 6\n")
+    content = json.loads(done.stdout)
+    assert (done.returncode, content["verified"], content["sandbox"]) == (0, True, "bubblewrap")
+    assert content["tests"] == [{"name": "line 1: assert double(3) == 6", "standing": "passed", "error": ""}]
+
+
+def test_without_tests_or_a_sandbox_nothing_is_asked(asked: Program) -> None:
+    asked.patch += "generator.stream = None\n"
+    done = asked.run(*VERIFIED, "--check", fed=b"x = 1\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--check: the input has no asserts and no doctests" in done.stderr
+    without = {"ASSISTANT_SANDBOX_BACKEND": "bubblewrap", "PATH": "/nowhere"}
+    done = asked.run(*VERIFIED, "--tests", "test_doubling.py", env=without)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "there is no sandbox" in done.stderr

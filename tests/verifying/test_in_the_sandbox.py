@@ -14,6 +14,8 @@ import pytest
 from acting import FakeWorkspace, view_of
 from tried import CandidateGenerator, never
 
+from assistant.answers import collect_answer
+from assistant.config import Config
 from assistant.errors import SandboxError
 from assistant.judging.judge import judge
 from assistant.judging.suites import find_own_tests
@@ -21,8 +23,11 @@ from assistant.requests import build_task_request
 from assistant.sandbox.bubblewrap import Bubblewrap
 from assistant.sandbox.interface import Backend, Job, Limits
 from assistant.verifying import CandidateWritten, Effort, Verification, Verified, render_statement
+from lsp.actions.interface import Trial
+from lsp.backend import ConfiguredBackend
 from lsp.regions import find_definition
 from lsp.trials import find_trial, place_search_path
+from tui.verifying import Finding, SandboxVerifier, VerifyingGenerator
 
 TESTS = "assert double(2) == 4\nassert double('ab') == 'abab'\n"
 GOOD = "def double(x):\n    return x * 2\n"
@@ -113,3 +118,33 @@ def test_a_file_of_a_project_finds_its_neighbours_and_its_test_file_means_it(
     assert judgement.has_passed, judgement
     alone = judge(view.text, trial.suite, sandbox=sandbox)
     assert "No module named 'numbers_of'" in alone.error
+
+
+def test_the_chat_finds_the_tests_and_the_sandbox_by_itself(
+    sandbox: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path))
+    findings: list[Finding] = []
+    generator = CandidateGenerator([[GOOD]], [[never()]])
+    verifier = SandboxVerifier(Config())
+    verifier.check()
+    answer = collect_answer(
+        VerifyingGenerator(generator, verifier, findings.append).stream(build_task_request("double", TESTS))
+    )
+    assert answer.text == GOOD
+    assert findings == [
+        Finding(statement=f"passes 2 of 2 tests · 1 tried · {sandbox.name}", is_verified=True)
+    ]
+
+
+def test_the_editor_runs_nothing_once_the_user_has_forbidden_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSISTANT_HOME", str(tmp_path))
+    monkeypatch.setenv("ASSISTANT_GENERATOR_URL", "http://127.0.0.1:9/v1")
+    suite = find_own_tests(TESTS)
+    assert suite is not None
+    desk = ConfiguredBackend().open(None, lambda _: None)
+    assert desk.find_judging is not None
+    with pytest.raises(SandboxError, match="only where you allow it"):
+        desk.find_judging(Trial(suite=suite, shown="", source="here"))
