@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from assistant.commands import places, probing, serving
+from assistant.commands import confinement, places, probing, serving
 from assistant.commands.findings import COLORS, PLAIN, Finding, Level
 from assistant.commands.help import ExampleCommand
 from assistant.commands.messages import Messages
@@ -34,7 +34,12 @@ def doctor(*, as_json: bool) -> int:
     messages.show_status("looking at the processor and the GPUs …")
     probe = probing.run_probe()
     messages.show_status("")
-    findings = [*places.check_places(), *probing.check_machine(probe), *serving.check_generator()]
+    findings = [
+        *places.check_places(),
+        *probing.check_machine(probe),
+        *confinement.check_sandbox(),
+        *serving.check_generator(),
+    ]
     next_step = find_next_step(findings)
     if as_json:
         text = _render_json(findings, probe.content, next_step)
