@@ -19,6 +19,8 @@ from assistant.evaluation.targets import Target
 from assistant.files import write_atomic
 from assistant.models.conversion import MEASURE, child_environment, run_conversion
 
+CHAT, PLAIN_FORMAT = "chat", "python-task"
+"""A chat model is measured as its fine-tuned descendants are, so that the two numbers can be compared."""
 KEPT_STARTS = ("ASSISTANT_", "CUDA_", "NVIDIA_", "PYTORCH_", "OMP_")
 
 
@@ -55,7 +57,7 @@ def measure_nll(
     job = {
         "directory": str(target.directory),
         "name": target.name,
-        "train_format": target.prompt_format,
+        "train_format": target.prompt_format if target.prompt_format != CHAT else PLAIN_FORMAT,
         "serve_format": target.prompt_format,
         "max_new_tokens": 1,
         "rows": [
