@@ -91,11 +91,9 @@ class Cases:
             standing, text = self._blame(error, used)
         else:
             standing, text = PASSED, ""
-        if referee.fault or (referee.gone and referee.calls):
-            standing, text = FAILED, referee.fault or referee.gone
-        if was_gone and standing != PASSED:
-            return (NOT_RUN, was_gone) if text in ("", was_gone) or "Gone" in text else (standing, text)
-        return standing, text
+        if referee.fault:
+            standing, text = FAILED, referee.fault
+        return (NOT_RUN, was_gone) if was_gone and text == was_gone else (standing, text)
 
     def _blame(self, error: BaseException, used: set[str]) -> tuple[str, str]:
         is_own = error is not self._referee.raised
@@ -129,7 +127,7 @@ class Cases:
 def _show(value: Any) -> str:
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001 - an object of the code within it
+    except BaseException:  # noqa: BLE001 - an object of the code within it, or its end meanwhile
         return f"a {type(value).__name__}"
     return text if len(text) <= 200 else f"{text[:200]}…"
 

@@ -39,7 +39,7 @@ def text_of(error: BaseException) -> str:
     """Return an exception's text, whatever its class makes of that."""
     try:
         return str(error)[:MAX_TEXT]
-    except Exception:  # noqa: BLE001 - the code's own __str__
+    except BaseException:  # noqa: BLE001 - the code's own __str__, or its end meanwhile
         return ""
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from assistant.judging.values import TYPES
+from assistant.judging.values import TYPES, is_field
 from assistant.judging.wire import ProtocolError
 
 TYPE_CHECKING = False
@@ -158,7 +158,7 @@ def _build_view(name: str, items: list[Any]) -> Any:
 def _build_named(name: Any, fields: Any, items: list[Any]) -> Any:
     from collections import namedtuple
 
-    if type(name) is not str or any(type(field) is not str or hasattr(tuple, field) for field in fields):
+    if type(name) is not str or not all(map(is_field, fields)):
         raise ValueError("no names")
     made: Any = namedtuple(name, fields)  # it checks that these are names
     return made(*items)

@@ -175,8 +175,10 @@ class Peer:
         form = (
             "w" if hasattr(kind, "__await__") and hasattr(kind, "send") else "f" if callable(value) else "o"
         )
-        name = getattr(value, "__name__", kind.__name__) if form == "f" else kind.__name__
-        return ["h", self.number_of(value), form, self.number_of(kind), str(name)[:100]]
+        name = getattr(value, "__name__", None) if form == "f" else None
+        if type(name) is not str:
+            name = kind.__name__
+        return ["h", self.number_of(value), form, self.number_of(kind), name[:100]]
 
     def read_object(self, part: list[Any]) -> Any:
         """Return what stands here for what is no plain value."""

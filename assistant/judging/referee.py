@@ -94,6 +94,7 @@ class Referee(Peer):
     def ask(self, op: str, *parts: Any) -> Any:
         """Have the code do something; return or raise what came of it."""
         if self.gone:
+            self.fault = self.fault or self.gone
             raise Gone(self.gone)
         self.calls += 1
         if op == "get" and parts[1] in PREDICATES:

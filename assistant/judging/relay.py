@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from assistant.judging.interface import Standing
 from assistant.judging.wire import (
     GONE,
     HEAD_BYTES,
@@ -30,6 +31,9 @@ from assistant.sandbox import Ended, Outcome, Process
 MAX_FRAMES = 400_000
 """Of both sides in one judgement."""
 CANCEL_CHECK_S = 0.05
+HANG_UP_S = 1.0
+"""From the end of what a process says to its own end."""
+STANDINGS = frozenset(map(str, Standing))
 READ_BYTES = 1 << 18
 
 
@@ -110,10 +114,10 @@ class Side:
         assert self.ended is not None
         return self.ended
 
-    def wait_briefly(self) -> Ended:
-        """Return what came of a process that hung up; one that goes on all the same is ended."""
-        self._waiter.join(timeout=1.0)
-        return self.ended or self.end()
+    def wait_briefly(self) -> Ended | None:
+        """Return what came of a process that hung up, or None where it goes on all the same."""
+        self._waiter.join(timeout=HANG_UP_S)
+        return self.ended
 
 
 @dataclass(kw_only=True)
@@ -143,8 +147,10 @@ def end_all(sides: list[Side]) -> None:
         side.end()
 
 
-def say_end(ended: Ended, who: str) -> str:
-    """Say in words why a process that was not asked to has ended."""
+def say_end(ended: Ended | None, who: str) -> str:
+    """Say in words why a process that was not asked to has ended, or hung up."""
+    if ended is None:
+        return f"the {who} closed its channel"
     if ended.outcome is Outcome.EXITED:
         return f"the {who} ended its process (exit code {ended.exit_code})"
     if ended.outcome is Outcome.KILLED:
@@ -230,7 +236,7 @@ class Relay:
 
     def _take_report(self, report: Any) -> None:
         match report:
-            case [self._nonce, "case", str(standing), str(error)]:
+            case [self._nonce, "case", str(standing), str(error)] if standing in STANDINGS:
                 self.verdicts.cases.append((standing, error))
                 self.verdicts.talked = 0
             case [self._nonce, "load", str(error)]:
@@ -244,8 +250,8 @@ class Relay:
         if side is self._referee:
             self.verdicts.referee_end = why
             return
-        if side.is_open:
-            side.end()
+        side.process.stop()
+        side.is_open = False
         self.verdicts.candidate_end = why
         self._referee.queue(GONE, why.encode())
 

@@ -34,6 +34,11 @@ def base_of(value: object) -> Any:
     return next((base for base in _mro_of(kind) if base in BASES), None)
 
 
+def is_field(name: Any) -> bool:
+    """Whether a named tuple may have this field; one named `count` would stand in the place of the method."""
+    return type(name) is str and not hasattr(tuple, name)
+
+
 def find_library_type(kind: type, module: str, name: str) -> bool:
     """Whether a type is this one of the standard library. It is not imported for that."""
     loaded = sys.modules.get(module)
@@ -99,7 +104,7 @@ class Encoder:
     def _encode_tuple(self, value: Any) -> Any:
         items = list(map(self.encode, tuple.__iter__(value)))
         fields = getattr(type(value), "_fields", None) if type(value) is not tuple else None
-        if type(fields) is tuple and len(fields) == len(items) and all(type(name) is str for name in fields):
+        if type(fields) is tuple and len(fields) == len(items) and all(map(is_field, fields)):
             return ["N", type(value).__name__, list(fields), *items]
         return ["t", *items]
 

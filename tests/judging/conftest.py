@@ -38,7 +38,7 @@ def sandbox() -> Backend:
     return found if works(found) else Unconfined()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def judged(sandbox: Backend) -> Callable[..., tuple[CaseResult, ...]]:
     def run(code: str, *tests: str, setup: str = "", names: tuple[str, ...] = ()) -> tuple[CaseResult, ...]:
         cases = tuple(Case(name=test, source=test) for test in tests)
