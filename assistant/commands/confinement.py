@@ -18,7 +18,7 @@ def check_sandbox() -> Iterator[Finding]:
     except ConfigError:
         return  # said already, with the settings
     try:
-        backend = find_sandbox(config.sandbox)
+        backend = find_sandbox(config.sandbox, keeps_verdict=False)  # a doctor changes nothing
     except SandboxError as error:
         yield Finding(subject="sandbox", text=error.message, level=Level.WARN, to_do=error.hint)
     else:

@@ -1,21 +1,18 @@
 """The first program inside a sandbox: limits this process, then becomes the job.
 
-Its text is given to `python -I -S -c`, with one argument: the descriptor of a plan. It imports little: every
-import costs each run its milliseconds.
+It comes compiled with the plan that it carries out, and imports little: all that costs each run its
+milliseconds.
 """
 
 from __future__ import annotations
 
 import builtins
-import marshal
 import os
 import sys
 
-
-def read_plan(descriptor: int) -> dict[str, object]:
-    """Read what is to be done. The plan comes from our own process, and from the same Python."""
-    with open(descriptor, "rb") as file:
-        return marshal.load(file)
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # the real one costs an import
+    from types import CodeType
 
 
 def drop_root(user: int) -> None:
@@ -37,11 +34,11 @@ def set_limits(limits: dict[int, tuple[int, int]]) -> None:
         resource.setrlimit(kind, (soft, hard))
 
 
-def confine(text: str, rights: dict[str, object]) -> None:
+def confine(program: CodeType | None, rights: dict[str, object]) -> None:
     """Have this process give up its rights, where no program around it has taken them away."""
-    if text:
+    if program:
         namespace: dict[str, object] = {"__name__": "confining"}
-        exec(text, namespace)  # noqa: S102 (ours)
+        exec(program, namespace)  # noqa: S102 (ours)
         namespace["confine"](**rights)  # type: ignore[operator]
 
 
@@ -89,9 +86,8 @@ def become(source: str, packages: list[str]) -> None:
         sys.exit(1)
 
 
-def begin() -> None:
-    """Read the plan and carry it out."""
-    plan = read_plan(int(sys.argv[1]))
+def begin(plan: dict[str, object]) -> None:
+    """Carry out a plan."""
     os.environ.clear()
     drop_root(plan["user"])  # type: ignore[arg-type]
     set_limits(plan["limits"])  # type: ignore[arg-type]
@@ -99,7 +95,3 @@ def begin() -> None:
     report_ready(plan["ready"])  # type: ignore[arg-type]
     sys.argv[:] = ["-c", *keep_channel(plan["channel"])]  # type: ignore[arg-type]
     become(plan["source"], plan["packages"])  # type: ignore[arg-type]
-
-
-if __name__ == "__main__":
-    begin()

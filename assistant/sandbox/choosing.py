@@ -34,18 +34,19 @@ class Candidate(Backend, Protocol):
         ...
 
 
-def find_sandbox(settings: SandboxSettings) -> Backend:
+def find_sandbox(settings: SandboxSettings, *, keeps_verdict: bool = True) -> Backend:
     """Return the first backend that holds against all probes, which take a second, once.
 
     Args:
         settings: Which backends may be taken.
+        keeps_verdict: Write down what held, so that it need not be tried again.
 
     Raises:
         SandboxError: None works. The hint says what makes one work.
     """
     reasons: list[str] = []
     for backend in build_candidates(settings):
-        reason = find_fault(backend)
+        reason = find_fault(backend, keeps_verdict=keeps_verdict)
         if not reason:
             return backend
         reasons.append(f"{backend.name}: {reason}")
@@ -61,7 +62,7 @@ def build_candidates(settings: SandboxSettings) -> list[Candidate]:
     return [backend for backend in every if settings.backend in ("auto", backend.name)]
 
 
-def find_fault(backend: Candidate) -> str:
+def find_fault(backend: Candidate, *, keeps_verdict: bool = True) -> str:
     """Say why a backend cannot be used, or return the empty string. What held once is not tried again."""
     if not backend.find_version():
         return "not there"
@@ -74,7 +75,8 @@ def find_fault(backend: Candidate) -> str:
         return error.message.removeprefix(f"{backend.name} does not start: ")
     if leaks:
         return "it does not hold: " + ", ".join(leaks)
-    _keep_verdict(key)
+    if keeps_verdict:
+        _keep_verdict(key)
     return ""
 
 

@@ -9,10 +9,18 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 
 from assistant.sandbox.interface import Job, Limits
 
 OTHER_USERS = range(0x70000000, 0x70010000)
+START = (
+    "import marshal, sys\n"
+    "with open(int(sys.argv[1]), 'rb') as file: plan = marshal.load(file)\n"
+    "names = {'__name__': 'bootstrap'}\n"
+    "exec(plan['bootstrap'], names)\n"
+    "names['begin'](plan)\n"
+)
 MARGIN_CPU_S = 1
 """A program that stands the signal at its limit is killed so long after it."""
 
@@ -59,13 +67,14 @@ def read_interpreter() -> Interpreter:
 
 @lru_cache(maxsize=1)
 def build_start() -> tuple[str, ...]:
-    """The command that runs the bootstrap; it wants the descriptor of a plan as its argument."""
-    return (str(read_interpreter().program), "-I", "-S", "-u", "-X", "utf8", "-c", _read_text("bootstrap.py"))
+    """The command that carries out a plan; it wants the plan's descriptor as its argument."""
+    return (str(read_interpreter().program), "-I", "-S", "-u", "-X", "utf8", "-c", START)
 
 
 @lru_cache(maxsize=2)
-def _read_text(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+def _compile_text(name: str) -> CodeType:
+    """Compile a program for the inside. It is the same Python there."""
+    return compile(Path(__file__).with_name(name).read_bytes(), f"<{name}>", "exec", dont_inherit=True)
 
 
 def choose_user(job_number: int) -> int:
@@ -116,7 +125,8 @@ def write_plan(
         "channel": channel,
         "user": user,
         "packages": [str(path) for path in read_interpreter().packages] if job.has_packages else [],
-        "confining": _read_text("confining.py") if rights else "",
+        "bootstrap": _compile_text("bootstrap.py"),
+        "confining": _compile_text("confining.py") if rights else None,
         "rights": _render(rights) if rights else {},
     }
     descriptor = os.memfd_create("plan")
