@@ -78,8 +78,16 @@ class SamplingSettings:
     """0 always takes the likeliest token; above 1 answers ramble."""
     top_p: float = 1.0
     """Sample from the likeliest tokens that together have this probability."""
+    top_k: int = 0
+    """Sample from so many of the likeliest tokens; 0 for all."""
+    min_p: float = 0.0
+    """Leave out tokens less likely than this share of the likeliest one; 0 leaves none out."""
+    repetition_penalty: float = 1.0
+    """Above 1, what was in the prompt or the answer comes again less often; 1.1 ends most loops."""
     max_tokens: int = 1024
     """New tokens at most."""
+    syntax_guard: str = "on"
+    """on or off; on takes a line of code back that cannot be Python, while it is written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +174,10 @@ _CHECKS: Mapping[str, Check] = {
     "server.idle_exit_s": _between(0, 31_536_000),
     "sampling.temperature": _between(0, limits.MAX_TEMPERATURE),
     "sampling.top_p": _between(0.01, 1),
+    "sampling.top_k": _between(0, limits.MAX_TOP_K),
+    "sampling.min_p": _between(0, 1),
+    "sampling.repetition_penalty": _between(limits.LEAST_REPETITION_PENALTY, limits.MAX_REPETITION_PENALTY),
+    "sampling.syntax_guard": _one_of(("on", "off")),
     "sampling.max_tokens": _between(1, limits.MAX_MAX_TOKENS),
     "history.keep": _one_of(("on", "off")),
     "sandbox.backend": _one_of(SANDBOXES),

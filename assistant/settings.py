@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from assistant import paths
-from assistant.config import Config, parse_text_value, setting_names, with_value
+from assistant.config import Config, SamplingSettings, parse_text_value, setting_names, with_value
 from assistant.errors import ConfigError
+from assistant.requests import Sampling
 
 PROJECT_FILE = ".assistant.toml"
 PROJECT_SECTIONS = frozenset({"sampling"})
@@ -29,6 +30,19 @@ class Settings:
 
     config: Config
     origins: Mapping[str, str]
+
+
+def build_sampling(settings: SamplingSettings) -> Sampling:
+    """Return how a front end has answers chosen unless it is told otherwise."""
+    return Sampling(
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        min_p=settings.min_p,
+        repetition_penalty=settings.repetition_penalty,
+        max_tokens=settings.max_tokens,
+        syntax_guard=settings.syntax_guard == "on",
+    )
 
 
 def variable_name(name: str) -> str:

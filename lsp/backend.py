@@ -85,19 +85,14 @@ class ConfiguredBackend:
             AssistantError: As the protocol says.
         """
         from assistant.client import create_generator  # late: the handshake needs neither
-        from assistant.settings import read_config
+        from assistant.settings import build_sampling, read_config
 
         config = read_config(project_from=path.parent if path is not None else None)
         generator = create_generator(config)
-        wanted = Sampling(
-            temperature=config.sampling.temperature,
-            top_p=config.sampling.top_p,
-            max_tokens=config.sampling.max_tokens,
-        )
         context = FOREIGN_CONTEXT_TOKENS if config.generator.url else _find_context(generator, run)
         return Desk(
             generator=generator,
-            sampling=fit_sampling(wanted, context),
+            sampling=fit_sampling(build_sampling(config.sampling), context),
             context_tokens=context,
             count_tokens=estimate_tokens if config.generator.url else count_tokens,
             find_judging=lambda trial: _find_judging(config, trial),

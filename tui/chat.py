@@ -10,8 +10,8 @@ from assistant.commands.input_text import MAX_INPUT_BYTES
 from assistant.config import Config
 from assistant.generator import TextGenerator
 from assistant.history.records import Exchange
-from assistant.requests import Sampling
 from assistant.session import Session
+from assistant.settings import build_sampling
 from tui.answering import Answering
 from tui.streaming import Report
 from tui.verifying import Finding, Verifier, VerifyingGenerator
@@ -49,10 +49,7 @@ class Chat:
         self._find_generator = find_generator
         self._save = save
         self._earlier_turns = config.chat.earlier_turns
-        settings = config.sampling
-        self.sampling = Sampling(
-            temperature=settings.temperature, top_p=settings.top_p, max_tokens=settings.max_tokens
-        )
+        self.sampling = build_sampling(config.sampling)
         """How the next answers are chosen."""
         self.model = ""
         """What is asked for; empty for the active model."""

@@ -28,6 +28,7 @@ def build_own_call(request: Request) -> Call:
         "model": request.model or ACTIVE_MODEL,
         "messages": messages,
         **_sampling_fields(request.sampling),
+        **_own_fields(request.sampling),
     }
     return Call(path="/v1/chat/completions", body=body)
 
@@ -36,7 +37,11 @@ def build_foreign_call(request: Request, *, model: str, prompt_format: str) -> C
     """Build the call to a foreign server, whose model wants its prompt in the given format."""
     from assistant import prompts  # a call to our own generator needs none of it
 
-    fields = {"model": model, **_sampling_fields(request.sampling)}
+    fields = {
+        "model": model,
+        **_sampling_fields(request.sampling),
+        **_changed_fields(request.sampling),
+    }
     if prompt_format == "chat":
         messages = prompts.build_chat_messages(request.turns)
         return Call(path="/chat/completions", body={**fields, "messages": messages})
@@ -84,3 +89,23 @@ def _sampling_fields(sampling: Sampling) -> dict[str, Any]:
     if sampling.n > 1:
         fields["n"] = sampling.n
     return fields
+
+
+def _extra_fields(sampling: Sampling) -> dict[str, Any]:
+    """Name what OpenAI has no words for, in those of vLLM, llama.cpp and TGI."""
+    return {
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "repetition_penalty": sampling.repetition_penalty,
+    }
+
+
+def _changed_fields(sampling: Sampling) -> dict[str, Any]:
+    """Leave out what changes nothing: not every server knows the words."""
+    unchanged = _extra_fields(Sampling())
+    return {name: value for name, value in _extra_fields(sampling).items() if value != unchanged[name]}
+
+
+def _own_fields(sampling: Sampling) -> dict[str, Any]:
+    guard = {} if sampling.syntax_guard is None else {"syntax_guard": sampling.syntax_guard}
+    return {**_extra_fields(sampling), **guard}

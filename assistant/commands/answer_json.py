@@ -32,6 +32,10 @@ def build_request_object(request: Request) -> dict[str, Any]:
     params = {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "repetition_penalty": sampling.repetition_penalty,
+        "syntax_guard": sampling.syntax_guard,
         "max_tokens": sampling.max_tokens,
         "stop": list(sampling.stop),
         "n": sampling.n,

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from assistant import limits
 from assistant.commands.help import ExampleCommand
-from assistant.commands.options import number_between, parse_stops, parse_target, whole_number_between
+from assistant.commands.options import number_between, parse_target
+from assistant.commands.sampling_flags import SamplingFlags, build_asked_sampling, sampling_options
 from assistant.commands.terminal import ColorChoice
 from assistant.commands.verified_flags import VerifyFlags, check_flags, verifying_options
 from assistant.errors import UsageError
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from assistant.commands.asking import AskOptions, Form
     from assistant.commands.input_text import Sources
     from assistant.config import Config
-    from assistant.requests import Sampling
 
-LEAST_TOP_P = 0.01
 LEAST_TIMEOUT_S, MAX_TIMEOUT_S = 0.1, 86_400.0
 
 EXAMPLES = (
@@ -60,7 +58,7 @@ its tests; 70 a bug; 74 FILE or standard output cannot be written; 130 Ctrl-C;
 """
 
 
-class Flags(VerifyFlags):
+class Flags(VerifyFlags, SamplingFlags):
     """The command's parameters, as click hands them over."""
 
     words: tuple[str, ...]
@@ -72,9 +70,6 @@ class Flags(VerifyFlags):
     as_full: bool
     as_json: bool
     model: str
-    max_tokens: int | None
-    seed: int | None
-    stops: tuple[str, ...]
     fails_on_truncation: bool
     timeout_s: float | None
     color: str
@@ -103,46 +98,7 @@ class Flags(VerifyFlags):
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--stream-json", "as_stream_json", is_flag=True, help="One JSON object a line, as they come.")
 @click.option("-m", "--model", default="", metavar="MODEL", help="A model other than the active one.")
-@click.option(
-    "--temperature",
-    metavar="X",
-    callback=number_between(0, limits.MAX_TEMPERATURE),
-    help=f"0 to {limits.MAX_TEMPERATURE:g}; 0 takes the likeliest token.",
-)
-@click.option(
-    "--top-p",
-    metavar="X",
-    callback=number_between(LEAST_TOP_P, 1),
-    help=f"{LEAST_TOP_P} to 1; the likeliest tokens that together have this probability.",
-)
-@click.option(
-    "--max-tokens",
-    metavar="N",
-    callback=whole_number_between(1, limits.MAX_MAX_TOKENS),
-    help=f"1 to {limits.MAX_MAX_TOKENS}; new tokens at most.",
-)
-@click.option(
-    "--seed",
-    metavar="N",
-    callback=whole_number_between(0, limits.MAX_SEED),
-    help="The same seed gives the same answer.",
-)
-@click.option(
-    "--stop",
-    "stops",
-    metavar="TEXT",
-    multiple=True,
-    callback=parse_stops,
-    help=f"End the answer before this text; up to {limits.MAX_STOPS} times.",
-)
-@click.option(
-    "-n",
-    "--n",
-    "count",
-    metavar="N",
-    callback=whole_number_between(1, limits.MAX_N),
-    help=f"1 to {limits.MAX_N} answers.",
-)
+@sampling_options
 @verifying_options
 @click.option(
     "--fail-on-truncation", "fails_on_truncation", is_flag=True, help="Exit with 1 if it is cut off."
@@ -248,29 +204,13 @@ def _build_options(flags: Flags, config: Config, *, task: str, input_text: str, 
     return AskOptions(
         task=task,
         input=input_text,
-        sampling=_build_sampling(flags, config),
+        sampling=build_asked_sampling(flags, config.sampling),
         model=flags["model"],
         form=form,
         target=flags["target"],
         force=flags["force"],
         fails_on_truncation=flags["fails_on_truncation"],
         timeout_s=flags["timeout_s"],
-    )
-
-
-def _build_sampling(flags: Flags, config: Config) -> Sampling:
-    """A flag wins over a setting only where it is given."""
-    from assistant.requests import Sampling
-
-    settings = config.sampling
-    temperature, top_p, max_tokens = flags["temperature"], flags["top_p"], flags["max_tokens"]
-    return Sampling(
-        temperature=settings.temperature if temperature is None else temperature,
-        top_p=settings.top_p if top_p is None else top_p,
-        max_tokens=settings.max_tokens if max_tokens is None else max_tokens,
-        seed=flags["seed"],
-        stop=flags["stops"],
-        n=1 if flags["count"] is None else flags["count"],
     )
 
 

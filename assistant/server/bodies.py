@@ -94,6 +94,7 @@ def _list_of_parts(value: object) -> object:
 
 Text = Annotated[str, AfterValidator(_check_text)]
 Stop = Annotated[str, Field(min_length=1, max_length=limits.MAX_STOP_CHARS), AfterValidator(_check_text)]
+Penalty = Annotated[float, Field(ge=limits.LEAST_REPETITION_PENALTY, le=limits.MAX_REPETITION_PENALTY)]
 Label = Annotated[str, Field(max_length=512)]
 
 
@@ -133,6 +134,11 @@ class _Ordered(_Body):
     model: Annotated[str, Field(max_length=MAX_MODEL_CHARS), AfterValidator(_check_text)] | None = None
     temperature: Annotated[float, Field(ge=0, le=limits.MAX_TEMPERATURE, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    # Beyond OpenAI's, as vLLM, llama.cpp and TGI have them.
+    top_k: Annotated[int, Field(ge=0, le=limits.MAX_TOP_K)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    repetition_penalty: Penalty | None = None
+    syntax_guard: bool | None = None  # ours alone
     max_tokens: Annotated[int, Field(ge=1, le=limits.MAX_MAX_TOKENS)] | None = None
     seed: Annotated[int, Field(ge=0, le=limits.MAX_SEED)] | None = None
     stop: (
@@ -224,13 +230,19 @@ def parse_count(body: bytes) -> tuple[str, str]:
 def _build_order(
     body: _Ordered, defaults: SamplingSettings, *, turns: tuple[Turn, ...] = (), prompt: str = ""
 ) -> Order:
+    # What goes on from a prompt of the client's own may begin in the middle of a line.
+    guards = bool(turns) and defaults.syntax_guard == "on"
     sampling = Sampling(
         temperature=defaults.temperature if body.temperature is None else body.temperature,
         top_p=defaults.top_p if body.top_p is None else body.top_p,
+        top_k=defaults.top_k if body.top_k is None else body.top_k,
+        min_p=defaults.min_p if body.min_p is None else body.min_p,
+        repetition_penalty=body.repetition_penalty or defaults.repetition_penalty,
         max_tokens=body.max_tokens or defaults.max_tokens,
         seed=secrets.randbelow(MAX_DRAWN_SEED + 1) if body.seed is None else body.seed,
         stop=tuple(body.stop or ()),
         n=body.n or 1,
+        syntax_guard=guards if body.syntax_guard is None else body.syntax_guard,
     )
     options = body.stream_options
     if options is not None and not body.stream:

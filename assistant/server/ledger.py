@@ -6,7 +6,7 @@ import logging
 import time
 from collections import deque
 
-from assistant.engine.interface import Job
+from assistant.engine.interface import Ended, Job
 from assistant.server.rendering import Tally
 
 RATES = 16
@@ -21,6 +21,10 @@ class Ledger:
     def __init__(self) -> None:
         self.answered = 0
         """Requests that the engine is done with, whatever their end."""
+        self.taken_back = 0
+        """Lines that the syntax guard took back."""
+        self.gave_up = 0
+        """Answers in which it left an error."""
         self._jobs: dict[str, Job] = {}
         self._rates: deque[float] = deque(maxlen=RATES)
 
@@ -35,7 +39,10 @@ class Ledger:
         rate = tally.tokens_per_s()
         if rate is not None:
             self._rates.append(rate)
-        error = tally.ended.error if tally.ended else None
+        ended = tally.ended or Ended()
+        self.taken_back += ended.taken_back
+        self.gave_up += ended.gave_up
+        error = ended.error
         _log.info(
             "%s: %s, %d prompt tokens, %d completion tokens, %.3f s",
             request_id,

@@ -76,6 +76,7 @@ def render_status(host: ModelHost, ledger: Ledger, about: About) -> dict[str, An
         "guests": [guest.edition.name for guest in host.seats.others],
         "answered": ledger.answered,
         "tokens_per_s": ledger.tokens_per_s(),
+        "syntax_guard": {"taken_back": ledger.taken_back, "gave_up": ledger.gave_up},
         "swap_error": host.swap_error,
         "transports": list(about.transports),
         "idle_unload_s": host.settings.idle_unload_s,

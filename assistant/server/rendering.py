@@ -1,7 +1,7 @@
 """Answers in OpenAI's shapes: one JSON body, or the chunks of a stream. Pure; knows no sockets.
 
-Beyond OpenAI's fields an answer says its `seed` and its `timings`, and an answer that was cancelled ends with
-the finish reason `cancelled`.
+Beyond OpenAI's fields an answer says its `seed`, its `timings` and what the `syntax_guard` did, and an
+answer that was cancelled ends with the finish reason `cancelled`.
 """
 
 from __future__ import annotations
@@ -169,7 +169,10 @@ class Renderer:
             "decode_s": round(ended.decode_s, 4),
             "tokens_per_s": tally.tokens_per_s(),
         }
-        return {"seed": self.order.sampling.seed, "timings": timings}
+        extras: dict[str, Any] = {"seed": self.order.sampling.seed, "timings": timings}
+        if self.order.sampling.syntax_guard:
+            extras["syntax_guard"] = {"taken_back": ended.taken_back, "gave_up": ended.gave_up}
+        return extras
 
 
 def _event(content: dict[str, Any]) -> bytes:

@@ -82,7 +82,17 @@ def test_json_has_every_field() -> None:
         "seconds": 0.5,
         "tok_per_s": 12.34,
         "seed": 7,
-        "params": {"temperature": 0.5, "top_p": 1.0, "max_tokens": 1024, "stop": [], "n": 1},
+        "params": {
+            "temperature": 0.5,
+            "top_p": 1.0,
+            "top_k": 0,
+            "min_p": 0.0,
+            "repetition_penalty": 1.0,
+            "syntax_guard": None,
+            "max_tokens": 1024,
+            "stop": [],
+            "n": 1,
+        },
         "error": None,
     }
 

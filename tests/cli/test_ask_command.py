@@ -137,8 +137,19 @@ def test_the_target_is_looked_at_before_anything_is_asked(ask: Program, tmp_path
 def test_settings_are_the_defaults_of_the_flags(ask: Program, home: Path, tmp_path: Path) -> None:
     (home / "config.toml").write_text("[sampling]\ntemperature = 0.3\nmax_tokens = 5\n", encoding="utf-8")
     (tmp_path / ".assistant.toml").write_text("[sampling]\nmax_tokens = 6\n", encoding="utf-8")
-    params = json.loads(ask.run("ask", "x", "--json", "--top-p", "0.5").stdout)["params"]
-    assert params == {"temperature": 0.3, "top_p": 0.5, "max_tokens": 6, "stop": [], "n": 1}
+    flags = ("--top-p", "0.5", "--top-k", "9", "--min-p", "0.1", "--repetition-penalty", "1.2", "--no-guard")
+    params = json.loads(ask.run("ask", "x", "--json", *flags).stdout)["params"]
+    assert params == {
+        "temperature": 0.3,
+        "top_p": 0.5,
+        "top_k": 9,
+        "min_p": 0.1,
+        "repetition_penalty": 1.2,
+        "syntax_guard": False,
+        "max_tokens": 6,
+        "stop": [],
+        "n": 1,
+    }
 
 
 def test_a_wrong_setting_is_told_before_anything_is_asked(ask: Program, home: Path) -> None:

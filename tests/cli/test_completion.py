@@ -50,4 +50,5 @@ def test_a_settings_name_is_completed(program: Program) -> None:
     assert completed(program, "assistant config get sampling.t") == [
         "sampling.temperature",
         "sampling.top_p",
+        "sampling.top_k",
     ]

@@ -91,6 +91,16 @@ def test_only_standard_fields_are_sent(foreign: StubServer, foreign_config: Conf
     assert set(full) - set(plain) == {"seed", "n", "stop"}
 
 
+def test_what_openai_has_no_words_for_is_sent_where_it_changes_something(
+    foreign: StubServer, foreign_config: Config
+) -> None:
+    foreign.on(CHAT, answer_reply("x"))
+    ask(foreign_config, build_task_request("t", sampling=Sampling(top_k=5, syntax_guard=True)))
+    sent = last(foreign).json
+    assert sent["top_k"] == 5
+    assert not {"min_p", "repetition_penalty", "syntax_guard"} & set(sent)
+
+
 def test_the_request_names_the_model_else_the_configuration_else_the_server(
     foreign: StubServer, foreign_config: Config
 ) -> None:

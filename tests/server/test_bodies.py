@@ -42,6 +42,27 @@ def test_what_a_request_says_is_taken() -> None:
     assert (order.model, order.is_streamed) == ("m", True)
 
 
+def test_the_fields_beyond_openai_s_are_taken_and_their_ranges_held() -> None:
+    fields = {"top_k": 5, "min_p": 0.1, "repetition_penalty": 1.2, "syntax_guard": False}
+    sampling = chat(**fields).sampling
+    assert {name: getattr(sampling, name) for name in fields} == fields
+    for wrong in ({"top_k": -1}, {"min_p": 1.1}, {"repetition_penalty": 0.1}, {"syntax_guard": "on"}):
+        refused(json.dumps({"messages": MESSAGES, **wrong}).encode())
+
+
+def test_the_guard_is_on_in_chats_and_on_request_in_plain_completions() -> None:
+    def complete(**fields: Any) -> bool | None:
+        return parse_completion(
+            json.dumps({"prompt": "x = (", **fields}).encode(), DEFAULTS
+        ).sampling.syntax_guard
+
+    assert chat().sampling.syntax_guard is True
+    assert not complete()
+    assert complete(syntax_guard=True)
+    off = parse_chat(json.dumps({"messages": MESSAGES}).encode(), SamplingSettings(syntax_guard="off"))
+    assert off.sampling.syntax_guard is False
+
+
 def test_null_is_the_default() -> None:
     names = ["temperature", "top_p", "max_tokens", "seed", "stop", "n", "stream", "model", "tools", "user"]
     assert chat(**dict.fromkeys(names)).sampling.max_tokens == 77
@@ -113,7 +134,7 @@ BAD_FIELDS: list[tuple[str, Any]] = [
     *[("model", value) for value in (5, "x" * 201, "a\0", [])],
     *[("presence_penalty", value) for value in (0.5, -0.5, 10**400)],
     ("frequency_penalty", 1),
-    ("top_k", 5),
+    ("top_q", 5),
     ("logprobs", True),
     ("store", True),
     ("tools", [{"type": "function"}]),

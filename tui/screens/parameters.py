@@ -112,7 +112,8 @@ class ParametersScreen(Dialog[Parameters]):
             return
         chosen = self._select().value
         model = chosen if isinstance(chosen, str) and chosen != self._model else ""
-        self.dismiss(Parameters(sampling=replace(sampling, stop=self._sampling.stop), model=model))
+        changed = {line.name: getattr(sampling, line.name) for line in LINES}
+        self.dismiss(Parameters(sampling=replace(self._sampling, **changed), model=model))
 
     def _complain(self, text: str) -> None:
         self.query_one("#complaint", PlainStatic).show(text)
