@@ -189,6 +189,8 @@ def _reflected(name: str) -> Callable[[Handle, Any], Any]:
     return lambda self, other: self._h_peer.operate(name, other, self)
 
 
+for _handle in (Handle, CallableHandle, CoroutineHandle):
+    _handle.__doc__ = property(lambda self: self._h_peer.ask("get", self, "__doc__"))  # type: ignore[assignment]
 for _name, _kind in CONVERSIONS.items():
     setattr(Handle, f"__{_name}__", _conversion(_name, _kind))
 for _name in CHANGES:

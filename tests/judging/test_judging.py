@@ -65,7 +65,9 @@ def same(x): return x
 def boom(kind): raise kind
 def fail(text): raise ValueError(text)
 def say(x): print("said", x)
-def tree(node): return node.value + (tree(node.left) if node.left else 0)
+def tree(node):
+    "Add up."
+    return node.value + (tree(node.left) if node.left else 0)
 async def later(x): return x + 1
 def key(): return {}["missing"]
 def red(): return Colour.RED
@@ -114,7 +116,7 @@ HOLDS = {
     "an enum": "assert red() == Colour.RED and red() is Colour.RED and red().value == 1",
     "a named tuple": "p = Pair(1, right=2)\nassert p == (1, 2) and p.left == 1 and isinstance(p, tuple)",
     "a Counter": "assert words('a b a').most_common(1) == [('a', 2)] and words('a') == {'a': 1}",
-    "a name": "assert adder.__name__ == 'adder'",
+    "a name": "assert adder.__name__ == 'adder' and tree.__doc__ == 'Add up.'",
     "random inputs": "import random\nfor _ in range(9):\n"
     "    n = random.randint(0, 1 << 99)\n    assert same(n) == n",
     "threads of the tests": "import threading\nfound = []\n"
