@@ -67,6 +67,9 @@ export_option = click.option(
 @click.option(
     "--gate-tokens", metavar="N", callback=whole_number_between(1, 8192), help="Of an answer at most: 256."
 )
+@click.option(
+    "--suite", default="", metavar="SUITE", help="Solve it before and after, as `assistant evaluate` does."
+)
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before training.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @click.pass_context

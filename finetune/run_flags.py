@@ -18,7 +18,7 @@ from finetune.training.options import TrainOptions, build_options
 FILE_NAME = "command.json"
 KEPT = (
     "base", "preset", "config", "sets", "export", "push", "public", "no_activate", "margin", "gate_rows",
-    "gate_answers", "gate_tokens", "model_name",
+    "gate_answers", "gate_tokens", "suite", "model_name",
 )  # fmt: skip
 """What a resumed run goes on with, unless it is said anew."""
 
@@ -39,6 +39,7 @@ class RunFlags(BuildFlags):
     gate_rows: int | None
     gate_answers: int | None
     gate_tokens: int | None
+    suite: str
     yes: bool
 
 
@@ -59,6 +60,7 @@ def build_finish_options(flags: Mapping[str, Any], name: str) -> FinishOptions:
         "rows": flags["gate_rows"],
         "answers": flags["gate_answers"],
         "max_new_tokens": flags["gate_tokens"],
+        "suite": flags["suite"] or None,
     }
     gate = GateOptions(**{key: value for key, value in given.items() if value is not None})
     return FinishOptions(name=name, gate=gate, activate=not flags["no_activate"])

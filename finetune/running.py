@@ -24,6 +24,7 @@ from finetune.building import Built, build_data
 from finetune.choosing import choose_base, ensure_base
 from finetune.exporting import Exported, export_model
 from finetune.gate.gate import render_report
+from finetune.gate.suite import open_suite
 from finetune.pipeline import NOT_BETTER, Finished, finish_run, finished_to_json, run_training
 from finetune.preview import build_views, render_views
 from finetune.progress import Report, Step
@@ -81,6 +82,7 @@ class Running:
         """
         self._require_data()
         options = build_train_options(self._flags)
+        self._prepare_suite()
         base = self._find_base()
         runs_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
         run = RunDir(runs_dir() / f".check-{secrets.token_hex(4)}")
@@ -111,6 +113,7 @@ class Running:
             self._flags = read_flags(run, self._flags, self._given)
             options = build_train_options(self._flags)
             self._prepare_push()
+            self._prepare_suite()
             base = ensure_base(str(run.read_record(TOKENS)["base"]["name"]), self._report)
             self._messages.tell(f"going on with the run {run.name}; base model: {base.name}")
             write_flags(run, self._flags)
@@ -135,6 +138,7 @@ class Running:
         self._require_data()
         options = build_train_options(self._flags)
         self._prepare_push()
+        self._prepare_suite()
         name = self._flags["name"]
         run = new_run(
             name, suggestion=suggest_run_name(self._flags["data"][0]), replace=self._flags["replace"]
@@ -181,6 +185,12 @@ class Running:
         if self._flags["push"]:
             self._report(Step(stage="asking the hub whether this may be pushed"))
             prepare_push(self._flags["push"], public=self._flags["public"])
+
+    def _prepare_suite(self) -> None:
+        """Find out before hours of training whether the suite can be read and its answers be run."""
+        if self._flags["suite"]:
+            self._report(Step(stage="reading the suite"))
+            self._flags["suite"] = open_suite(self._flags["suite"]).loaded.source
 
     def _exports(self) -> list[str]:
         return list(dict.fromkeys(self._flags["export"]))

@@ -1,6 +1,7 @@
 """The stage that measures base, active model (where it is another) and trained one on the same rows.
 
-Leaves `answers.jsonl` (what each model answered) and a record with all numbers and the verdict.
+Leaves `answers.jsonl` (what each model answered), `suite.jsonl` where problems of a suite were solved, and a
+record with all numbers and the verdict.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from assistant import paths
 from assistant.errors import ModelError
 from assistant.models.store import ModelStore
 from finetune.base import Base, hash_tokenizer
-from finetune.gate.measures import MEASURES, Context, RowResult, measure_all, normalize_code
+from finetune.gate.measures import MEASURES, PASS_RATE, Context, RowResult, measure_all, normalize_code
 from finetune.gate.measuring import Candidate, HeldOut, MeasureModel, choose_held_out, measure_model
+from finetune.gate.suite import describe_suite, leave_out, open_suite, render_suite, solve_suite
 from finetune.gate.verdict import MARGIN, Numbers, Verdict, judge, render_number
 from finetune.progress import Report, Step, report_nothing
 from finetune.rows import TRAIN, read_rows
@@ -38,6 +40,8 @@ class GateOptions:
     """So many of them are answered at most."""
     max_new_tokens: int = 256
     """Of an answer. One that is longer counts as not ended."""
+    suite: str = ""
+    """Problems whose answers are run: a `LoadedSuite.source`; empty for none."""
 
 
 def run_gate(
@@ -53,43 +57,46 @@ def run_gate(
     """Measure, judge, and return the stage's record. The caller holds the run's lock.
 
     Raises:
-        AssistantError: A model cannot be run, or the disk is full.
+        AssistantError: A model cannot be run, nothing can be run in a sandbox, or the disk is full.
     """
     held_out = choose_held_out(run, most=options.rows, asked=options.answers)
-    context = Context(
-        trained_code=frozenset(normalize_code(row.code) for row, side in read_rows(run) if side == TRAIN)
-    )
+    trained_rows = [row for row, side in read_rows(run) if side == TRAIN]
+    context = Context(trained_code=frozenset(normalize_code(row.code) for row in trained_rows))
+    suite = leave_out(open_suite(options.suite), trained_rows, context) if options.suite else None
     rivals = find_rivals(base, held_out.train_format)
     with run.open_stage(STAGE) as directory:
         found: dict[str, list[RowResult]] = {}
         for candidate in [*rivals, trained]:
             report(Step(stage=f"measuring {candidate.name}"))
             found[candidate.name] = measure(candidate, held_out, options.max_new_tokens, directory, report)
+        if suite is not None:
+            solved = solve_suite(
+                suite, [*rivals, trained], held_out, options.max_new_tokens, directory, report, measure
+            )
+            found = {name: [*results, *solved[name]] for name, results in found.items()}
         numbers = {name: measure_all(results, context) for name, results in found.items()}
         verdicts = {
             rival.name: _judge(rival, trained, held_out, found, numbers, options.margin) for rival in rivals
         }
         name, verdict = _find_strictest(verdicts)
         write_json_lines(directory / ANSWERS_NAME, list(_list_answers(held_out, found)))
-        write_record(
-            directory,
-            STAGE,
-            {
-                "base": base.name,
-                "trained": trained.name,
-                "adapter_sha256": adapter_sha256,
-                "compared_with": name,
-                "rows": len(held_out.rows),
-                "answers": sum(bool(row["ask"]) for row in held_out.rows),
-                "max_new_tokens": options.max_new_tokens,
-                "margin": options.margin,
-                "numbers": numbers,
-                "outcome": verdict.outcome.value,
-                "is_better": verdict.is_better,
-                "gain": verdict.gain,
-                "sentence": verdict.sentence,
-            },
-        )
+        record = {
+            "base": base.name,
+            "trained": trained.name,
+            "adapter_sha256": adapter_sha256,
+            "compared_with": name,
+            "rows": len(held_out.rows),
+            "answers": sum(bool(row["ask"]) for row in held_out.rows),
+            "max_new_tokens": options.max_new_tokens,
+            "margin": options.margin,
+            "suite": describe_suite(suite, found[name], found[trained.name]) if suite else None,
+            "numbers": numbers,
+            "outcome": verdict.outcome.value,
+            "is_better": verdict.is_better,
+            "gain": verdict.gain,
+            "sentence": verdict.sentence,
+        }
+        write_record(directory, STAGE, record)
     return run.read_record(STAGE)
 
 
@@ -121,17 +128,19 @@ def find_rivals(base: Base, train_format: str) -> list[Candidate]:
 def render_report(record: Mapping[str, Any]) -> list[str]:
     """Return the lines that show before and after."""
     old, new = record["numbers"][record["compared_with"]], record["numbers"][record["trained"]]
-    width = max(len(measure.label) for measure in MEASURES)
+    suite = record.get("suite")  # a record of an earlier version has none
+    shown = [measure for measure in MEASURES if suite or measure.key != PASS_RATE]
+    width = max(len(measure.label) for measure in shown)
     lines = [
         f"{measure.label:<{width}}  {render_number(measure, old.get(measure.key)):>8} -> "
         f"{render_number(measure, new.get(measure.key)):>8}"
-        for measure in MEASURES
+        for measure in shown
     ]
     head = (
         f"{record['compared_with']} -> {record['trained']}, {record['rows']} held-out rows,"
         f" {record['answers']} answered"
     )
-    return [head, *lines, record["sentence"]]
+    return [head, *lines, *([render_suite(suite)] if suite else []), record["sentence"]]
 
 
 def _judge(

@@ -1,7 +1,6 @@
 """What is measured of a model on the held-out rows: the one list of all measures. Knows no model.
 
-A further measure (say, the share of answers that pass their row's tests) is a function of the results, and
-one more entry of `MEASURES`.
+A further measure is a function of the results, and one more entry of `MEASURES`.
 """
 
 from __future__ import annotations
@@ -36,6 +35,8 @@ class RowResult:
     """The greedy answer; None where it was not asked for."""
     has_ended: bool = False
     """Whether the model ended it by itself."""
+    passed: bool | None = None
+    """Whether an answer passed its problem's tests; None for a row that has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,17 @@ class Measure:
 def measure_all(results: Sequence[RowResult], context: Context) -> dict[str, float | None]:
     """Compute every measure."""
     return {measure.key: measure.compute(results, context) for measure in MEASURES}
+
+
+def count_changes(before: Sequence[RowResult], after: Sequence[RowResult]) -> tuple[int, int]:
+    """Return how many problems pass now and did not before, and the other way round."""
+    pairs = [
+        (old.passed, new.passed)
+        for old, new in zip(before, after, strict=True)
+        if old.passed is not None and new.passed is not None
+    ]
+    gained = sum(new and not old for old, new in pairs)
+    return gained, sum(old and not new for old, new in pairs)
 
 
 def normalize_code(code: str) -> str:
@@ -129,12 +141,17 @@ def _copy(results: Sequence[RowResult], context: Context) -> float | None:
     return _share(results, is_copy)
 
 
+def _pass(results: Sequence[RowResult], _: Context) -> float | None:
+    judged = [one.passed for one in results if one.passed is not None]
+    return sum(judged) / len(judged) if judged else None
+
+
 def _share(results: Sequence[RowResult], holds: Callable[[RowResult], bool]) -> float | None:
     asked = [one for one in results if one.reply is not None]
     return sum(map(holds, asked)) / len(asked) if asked else None
 
 
-NLL = "nll"
+NLL, PASS_RATE = "nll", "pass_rate"
 MEASURES: tuple[Measure, ...] = (
     Measure(key=NLL, label="completion NLL", unit="nats", compute=_nll, is_better_low=True),
     Measure(key="token_accuracy", label="token accuracy", unit="share", compute=_accuracy, may_worsen=0.01),
@@ -175,5 +192,7 @@ MEASURES: tuple[Measure, ...] = (
         may_worsen=0.2,
         is_of_answers=True,
     ),
+    # Whether it fell by more than the noise, problem by problem, is for the verdict to say.
+    Measure(key=PASS_RATE, label="suite solved (pass@1)", unit="share", compute=_pass),
 )
 """In the order in which they are shown. The first decides; the others may forbid."""

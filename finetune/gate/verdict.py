@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from finetune.gate.measures import MEASURES, NLL, Measure, RowResult
+from assistant.evaluation.comparing import SIGNIFICANT
+from assistant.evaluation.statistics import mcnemar_p
+from finetune.gate.measures import MEASURES, NLL, Measure, RowResult, count_changes
 
 MARGIN = 0.02
 """The completion NLL must fall by this share, unless another margin is asked for."""
@@ -75,7 +77,7 @@ def judge(
     words = _gain_words(gain, numbers_before, numbers_after)
     answers = sum(one.reply is not None for one in after)
     found = (_find_worse(measure, numbers_before, numbers_after, answers) for measure in MEASURES)
-    worse = [text for text in found if text]
+    worse = [text for text in (*found, _find_fewer_passes(before, after)) if text]
     if worse or gain < 0:
         reason = "; ".join([*([words] if gain < 0 or not worse else [f"although {words}"]), *worse])
         return Verdict(outcome=Outcome.WORSE, sentence=f"worse: {reason}; keep the old model", gain=gain)
@@ -127,6 +129,15 @@ def _find_worse(measure: Measure, before: Numbers, after: Numbers, answers: int)
         return ""
     how = "rose" if new > old else "fell"
     return f"{measure.label} {how} from {render_number(measure, old)} to {render_number(measure, new)}"
+
+
+def _find_fewer_passes(before: Sequence[RowResult], after: Sequence[RowResult]) -> str:
+    """Say that fewer problems are solved than chance would explain; empty where that is not so."""
+    gained, lost = count_changes(before, after)
+    p = mcnemar_p(gained, lost)
+    if lost <= gained or p >= SIGNIFICANT:
+        return ""
+    return f"of the suite's problems {gained} were gained and {lost} lost (exact McNemar p = {p:.3g})"
 
 
 def _is_certain(pairs: Sequence[tuple[RowResult, RowResult]]) -> bool:

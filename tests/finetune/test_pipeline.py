@@ -33,7 +33,7 @@ GPU = {"name": "A Card", "memory_bytes": 24 * 1024**3}
 FLAGS: dict[str, Any] = {
     "base": "", "preset": "default", "config": None, "sets": ("epochs=1",), "export": (), "push": "",
     "public": False, "no_activate": False, "margin": None, "gate_rows": 5, "gate_answers": None,
-    "gate_tokens": None, "model_name": "", "yes": True,
+    "gate_tokens": None, "suite": "", "model_name": "", "yes": True,
 }  # fmt: skip
 
 
