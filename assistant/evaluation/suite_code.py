@@ -1,32 +1,50 @@
-"""A folder of Python code into problems: its functions that have doctests. Parsed, never imported.
+"""A folder of Python code into problems: its functions that have doctests or tests. Parsed, never imported.
 
-Taken are functions of a module's top level that need nothing of it but absolute imports: what a model is
-shown is the signature and the docstring, and it could not know the rest. Hidden folders, environments,
-caches and links are passed over.
+Taken are functions of a module's top level that have a docstring and need nothing of the module but absolute
+imports: what a model is shown is the signature and the docstring, and it could not know the rest. Hidden
+folders, environments, caches and links are passed over.
 """
 
 from __future__ import annotations
 
 import ast
-import builtins
 import doctest
 import os
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from assistant.errors import UsageError
 from assistant.evaluation.problems import COMPLETION_TASK, Problem
+from assistant.evaluation.syntax import KNOWN, find_imports, find_used_names, list_bound_names
+from assistant.evaluation.written_tests import WrittenTest, is_test_file, list_written_tests
 
 MAX_BYTES = 1024 * 1024
 _SKIPPED = frozenset({"__pycache__", "build", "dist", "env", "node_modules", "site-packages", "venv"})
 _MARK = "pyvenv.cfg"
 """Stands in every virtual environment, whatever its name."""
-_KNOWN = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """One file that parses."""
+
+    name: str
+    """Its path within the folder."""
+    lines: tuple[str, ...]
+    tree: ast.Module
+
+    @property
+    def module(self) -> str:
+        """The last part of the name by which it is imported."""
+        path = PurePosixPath(self.name)
+        return path.parent.name if path.stem == "__init__" else path.stem
 
 
 def read_code(root: Path, name: str) -> list[Problem]:
-    """Return a problem for each function with doctests.
+    """Return a problem for each function with doctests or tests.
 
     Args:
         root: The folder, or one file.
@@ -35,18 +53,39 @@ def read_code(root: Path, name: str) -> list[Problem]:
     Raises:
         UsageError: There is none.
     """
-    problems: list[Problem] = []
-    for path in _walk(root):
-        file = path.name if path == root else path.relative_to(root).as_posix()
-        tree, text = _parse(path)
-        if tree is not None:
-            problems += _list_problems(tree, text, file)
+    files = list(_read_files(root))
+    tests: dict[tuple[str, str], list[WrittenTest]] = defaultdict(list)
+    for file in files:
+        if is_test_file(file.name):
+            for test in list_written_tests(file.tree, "\n".join(file.lines)):
+                tests[test.module, test.function].append(test)
+    problems = [
+        problem
+        for file in files
+        if not is_test_file(file.name)
+        for problem in _list_problems(file, dict(tests))
+    ]
     if not problems:
         raise UsageError(
-            f"{name} has no function with doctests that could be written without the rest of its file",
+            f"{name} has no function with doctests or tests that needs nothing else of its file",
             hint='a doctest is a line ">>> f(1)" in a docstring and what it prints below it',
         )
     return problems
+
+
+def _read_files(root: Path) -> Iterator[SourceFile]:
+    for path in _walk(root):
+        name = path.name if path == root else path.relative_to(root).as_posix()
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                continue
+            text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(text)
+        except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+            continue  # not Python, or not to be read: no problem comes of it
+        yield SourceFile(name=name, lines=tuple(text.split("\n")), tree=tree)
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -65,63 +104,38 @@ def _walk(root: Path) -> Iterator[Path]:
         )
 
 
-def _parse(path: Path) -> tuple[ast.Module | None, str]:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            return None, ""
-        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text), text
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
-        return None, ""  # not Python, or not to be read: no problem comes of it
-
-
-def _list_problems(tree: ast.Module, text: str, file: str) -> Iterator[Problem]:
-    lines = text.split("\n")
-    imports = _find_imports(tree)
-    last = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+def _list_problems(file: SourceFile, tests: dict[tuple[str, str], list[WrittenTest]]) -> Iterator[Problem]:
+    imports = find_imports(file.tree)
+    last = {node.name: node for node in file.tree.body if isinstance(node, ast.FunctionDef)}
     for name, node in last.items():
         docstring = ast.get_docstring(node)
-        if docstring is None or len(node.body) < 2 or node.decorator_list or not _has_examples(docstring):
+        if docstring is None or len(node.body) < 2 or node.decorator_list:
             continue
-        used = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} | _names_in_examples(docstring)
-        own = _names_bound_in(node) | _names_bound_in_examples(docstring) | {name}
-        unknown = used - own - _KNOWN - imports.keys()
-        if unknown:
+        has_examples = _has_examples(docstring)
+        written = tests.get((file.module, name), [])
+        if not has_examples and not written:
+            continue
+        trees = list(_trees_of_examples(docstring))
+        used = find_used_names(node, *trees)
+        if used - list_bound_names(node, *trees) - {name} - KNOWN - imports.keys():
             continue
         before = sorted({imports[one] for one in used & imports.keys()})
         head = "\n".join([*before, "", ""]) + "\n" if before else ""
-        stub = "\n".join(lines[node.lineno - 1 : node.body[0].end_lineno])
-        whole = "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        stub = head + "\n".join(file.lines[node.lineno - 1 : node.body[0].end_lineno])
+        whole = "\n".join(file.lines[node.lineno - 1 : node.end_lineno])
         yield Problem(
-            id=f"{file}:{name}",
+            id=f"{file.name}:{name}",
             task=COMPLETION_TASK,
-            input=head + stub,
-            doctests=head + stub + "\n",
+            input=stub,
+            doctests=f"{stub}\n" if has_examples else "",
+            tests=() if has_examples else tuple(test.text for test in written),
+            setup=""
+            if has_examples
+            else "\n".join(sorted({one for test in written for one in test.imports})),
             entry_point=name,
-            prompt=head + stub + "\n",
-            solution=head + whole + "\n",
+            prompt=f"{stub}\n",
+            solution=f"{head}{whole}\n",
         )
-
-
-def _find_imports(tree: ast.Module) -> dict[str, str]:
-    """Return the line that imports each name of the file's head; none for what is relative."""
-    found: dict[str, str] = {}
-    for node in tree.body:
-        match node:
-            case ast.Import(names=names):
-                for alias in names:
-                    found[alias.asname or alias.name.partition(".")[0]] = ast.unparse(
-                        ast.Import(names=[alias])
-                    )
-            case ast.ImportFrom(module=str(module), names=names, level=0) if module != "__future__":
-                for alias in names:
-                    line = ast.unparse(ast.ImportFrom(module=module, names=[alias], level=0))
-                    found[alias.asname or alias.name] = line
-            case _:
-                pass
-    return found
 
 
 def _list_examples(docstring: str) -> list[doctest.Example]:
@@ -141,33 +155,3 @@ def _trees_of_examples(docstring: str) -> Iterator[ast.Module]:
             yield ast.parse(example.source)
         except (SyntaxError, ValueError):
             continue
-
-
-def _names_in_examples(docstring: str) -> set[str]:
-    return {
-        node.id
-        for tree in _trees_of_examples(docstring)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name)
-    }
-
-
-def _names_bound_in_examples(docstring: str) -> set[str]:
-    return {name for tree in _trees_of_examples(docstring) for name in _names_bound_in(tree)}
-
-
-def _names_bound_in(tree: ast.AST) -> set[str]:
-    bound: set[str] = set()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
-                bound.add(name)
-            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                bound.add(name)
-            case ast.ExceptHandler(name=str(name)):
-                bound.add(name)
-            case ast.alias(name=name, asname=asname):
-                bound.add(asname or name.partition(".")[0])
-            case _:
-                pass
-    return bound

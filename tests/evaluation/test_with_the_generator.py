@@ -87,6 +87,19 @@ def test_solutions_of_a_folders_functions_pass_their_doctests(sandbox: Backend, 
     assert not judged(problem, "return 3", sandbox)
 
 
+def test_solutions_of_a_folders_functions_pass_its_tests(sandbox: Backend, tmp_path: Path) -> None:
+    code = 'def double(x):\n    """Return twice as much."""\n    return 2 * x\n'
+    tests = (
+        "import math\nfrom numbers_of_mine import double\n\n\ndef test_double():\n"
+        "    assert double(math.pi) == 2 * math.pi\n"
+    )
+    (tmp_path / "numbers_of_mine.py").write_text(code, encoding="utf-8")
+    (tmp_path / "test_numbers_of_mine.py").write_text(tests, encoding="utf-8")
+    (problem,) = load_suite(str(tmp_path)).problems
+    assert judged(problem, "return x + x", sandbox)
+    assert not judged(problem, "return 2", sandbox)
+
+
 def test_solutions_of_human_eval_pass_by_whichever_way_they_are_given(sandbox: Backend) -> None:
     problem = load_suite("humaneval[32:33]").problems[0]  # its tests use a helper of the prompt
     body = problem.solution.removeprefix(problem.prompt)
