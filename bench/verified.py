@@ -207,6 +207,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, help="so many of them at most")
     parser.add_argument("--candidates", type=int, default=8, help="answers at once, the likeliest among them")
     parser.add_argument("--repairs", type=int, default=4, help="answers of the repair round")
+    parser.add_argument("--temperature", type=float, default=Effort().temperature, help="of sampled answers")
     parser.add_argument(
         "--results", type=Path, default=Path("verified-mbpp.jsonl"), help="rows that are done"
     )
@@ -217,7 +218,7 @@ def main() -> int:
         : options.limit
     ]
     config = read_config()
-    effort = Effort(candidates=options.candidates, repairs=options.repairs)
+    effort = Effort(candidates=options.candidates, repairs=options.repairs, temperature=options.temperature)
     bench = Bench(create_generator(config), find_sandbox(config.sandbox), effort)
     done = read_results(options.results)
     for place, problem in enumerate(problems, start=1):
