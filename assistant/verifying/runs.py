@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -68,8 +69,9 @@ class Runs:
     def start(self, code: str) -> Judgement | None:
         """Return the judgement of a code that was run before; else have it run, unless it is."""
         if code not in self._known and code not in self._running:
-            self._running.add(code)
-            self._pool.submit(self._run, code)
+            with contextlib.suppress(RuntimeError):  # all was stopped meanwhile, by another thread
+                self._pool.submit(self._run, code)
+                self._running.add(code)
         return self._known.get(code)
 
     def note(self, judged: Judged) -> None:

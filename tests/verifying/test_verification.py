@@ -32,6 +32,7 @@ from assistant.verifying import (
     Verified,
     VerifyingEvent,
 )
+from assistant.verifying.runs import Runs
 
 REQUEST = build_task_request("count", "assert f(1) == 2", sampling=Sampling(max_tokens=64, stop=("#",)))
 BAD, FAIR, BETTER, GOOD = (f"passes = {n}\n" for n in range(4))
@@ -280,6 +281,15 @@ def test_stopping_ends_what_runs_in_the_sandbox() -> None:
     verification.close()
     is_stopped.set()
     assert end_of(list(verification)).is_stopped
+
+
+def test_what_arrives_once_all_is_stopped_is_not_run() -> None:
+    judge = CountingJudge()
+    runs = Runs(SUITE, judge, NoSandbox(), lambda _: None)
+    runs.stop()
+    assert runs.start(GOOD) is None
+    assert not runs.is_busy
+    assert judge.codes == []
 
 
 def test_loading_is_told_once_although_two_requests_wait_for_it() -> None:
