@@ -15,6 +15,10 @@ from fake_evaluation import write_suite
 from homes import wait_until
 from program import ROOT, Program
 
+FULL_DISK = (
+    "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (2500, resource.RLIM_INFINITY)); "
+)
 PATCH = "from fake_evaluation import SeededGenerator, install; install(SeededGenerator(pause_s={pause_s}))"
 ARGUMENTS = ("evaluate", "--n", "3", "--name", "parts", "--suite")
 
@@ -83,3 +87,14 @@ def test_ctrl_c_keeps_what_is_done_and_says_what_goes_on(program: Program, home:
     done = program.run(*line.partition("assistant ")[2].split())
     assert done.returncode == 0, done.stderr
     assert (count_rows(home), count_rows(home, "scores.jsonl")) == (36, 36)
+
+
+def test_a_full_disk_keeps_what_fits_and_goes_on_when_there_is_room(
+    program: Program, home: Path, suite: Path
+) -> None:
+    program.patch = FULL_DISK + PATCH.format(pause_s=0.0)
+    done = program.run(*ARGUMENTS, str(suite))
+    assert (done.returncode, done.stdout) == (74, "")
+    assert "s.jsonl: File too large" in done.stderr
+    assert 0 < count_rows(home) < 36
+    finish(program, suite, home, 36)
