@@ -22,8 +22,8 @@ PULL = 0.2
 """How much likelier, as a logarithm, a rival must be for each token that it stands further from the fault."""
 NEAR_TRIES = 2
 """The first tries mend near the fault. The others, freely, begin another line wherever that is likeliest."""
-LONGEST_LINE = 96
-"""Tokens held back at most. The scores of each are kept: 200 KB for a vocabulary of 50,000."""
+LONGEST_LINE = 64
+"""Tokens held back at most. The scores of each are kept: 200 KB for a vocabulary of 50,000 tokens."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class HeldToken:
 
     token: int
     scores: Tensor
-    """(vocab,), on the CPU; what it was chosen from. Tokens that were tried in its place have none left."""
+    """(vocab,), a copy; what it was chosen from. Tokens that were tried in its place have none left."""
     reading: Reading
     stops: str
     """What the stop scanner held back."""
@@ -42,7 +42,10 @@ class HeldToken:
     """Tokens of the answer."""
 
     def rival_gap(self) -> float:
-        """How much likelier the token was than the best that has not been tried in its place; 0 or more."""
+        """How much likelier the token was than the best that has not been tried in its place, as a logarithm.
+
+        Below 0 where a likelier one was not drawn.
+        """
         best = torch.topk(self.scores, 2)
         rival = best.values[1] if int(best.indices[0]) == self.token else best.values[0]
         return float(self.scores[self.token] - rival)
@@ -69,7 +72,7 @@ class HeldLine:
         """Note a token that may have to be taken back, before it is read."""
         if self.reading.is_code:
             before = {"reading": self.reading, "stops": stops, "shown": len(self.text), "place": place}
-            self.tokens.append(HeldToken(token=token, scores=scores.to("cpu", copy=True), **before))
+            self.tokens.append(HeldToken(token=token, scores=scores.clone(), **before))
 
     def read(self, text: str, shown: str) -> str | Fault:
         """Read what the token held last adds.

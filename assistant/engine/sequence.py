@@ -107,7 +107,7 @@ class Answer:
         """Guess what comes after the next token, never past the end of the answer's room."""
         room = self.room(context_tokens) - 1
         if self.forced:
-            return self.forced[: max(0, min(room, LONGEST))] if self.line else []
+            return self.forced[: max(0, min(room, LONGEST))]
         return self.lookup.guess(room) if self.lookup else []
 
     def choose(self, logits: Tensor) -> tuple[int, Tensor]:

@@ -54,6 +54,7 @@ def test_chat_answer_has_openais_shape(live: Live) -> None:
     ]
     assert content["usage"] == USAGE
     assert set(content["timings"]) == {"queue_s", "prefill_s", "decode_s", "tokens_per_s"}
+    assert content["syntax_guard"] == {"taken_back": 0, "gave_up": 0}
 
 
 def test_stream_says_the_same_in_chunks(live: Live) -> None:
@@ -178,6 +179,7 @@ def test_status_says_what_the_model_is_and_how_fast(live: Live) -> None:
     assert (status["model"], status["state"], status["prompt_format"]) == ("old", "ready", "chat")
     assert (status["slots"], status["context_tokens"], status["active_sequences"]) == (4, 4096, 0)
     assert status["tokens_per_s"] > 0
+    assert status["syntax_guard"] == {"taken_back": 0, "gave_up": 0}
     assert status["transports"] == [f"unix:{live.socket_file}"]
 
 
