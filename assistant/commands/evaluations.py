@@ -101,11 +101,12 @@ class Evaluations:
         return planned
 
     def _build_record(self, target: Target, suite: LoadedSuite, sandbox: Backend | None) -> Record:
-        options = self._options
+        options, engine = self._options, self._config.engine
         return Record(
             model=target.name,
             fingerprint=target.fingerprint,
             prompt_format=target.prompt_format,
+            engine=f"{engine.device}/{engine.quantization}" if target.directory is not None else "",
             suite=suite.source,
             suite_name=suite.name,
             suite_sha256=suite.sha256,

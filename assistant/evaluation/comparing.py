@@ -178,8 +178,9 @@ def _find_error(side: Side, problem: str) -> str:
 def _list_notes(first: Side, second: Side, problems: int) -> list[str]:
     old, new = first.record, second.record
     notes = [
-        f"{name.replace('_', '-')} is {getattr(old, name)} in the one and {getattr(new, name)} in the other"
-        for name in ("temperature", "top_p", "max_tokens", "samples", "sandbox", "version")
+        f"{name.replace('_', '-')} is {getattr(old, name) or '?'} in the one and"
+        f" {getattr(new, name) or '?'} in the other"
+        for name in ("temperature", "top_p", "max_tokens", "samples", "engine", "sandbox", "version")
         if getattr(old, name) != getattr(new, name)
     ]
     if problems < old.problems:

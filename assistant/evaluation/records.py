@@ -37,6 +37,8 @@ class Record:
     fingerprint: str
     """Of the model's files; of the address, for a foreign server."""
     prompt_format: str
+    engine: str
+    """Device and quantisation that the settings ask for; empty for a foreign server."""
     suite: str
     """What reads the suite again."""
     suite_name: str

@@ -152,6 +152,15 @@ def test_a_changed_model_of_the_same_name_is_named(evaluate: Evaluate, suite: Pa
     assert (done.code, "the model's files" in done.err) == (2, True)
 
 
+def test_another_quantisation_is_named(
+    evaluate: Evaluate, suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate("--suite", suite, "--name", "a")
+    monkeypatch.setenv("ASSISTANT_ENGINE_QUANTIZATION", "none")
+    done = evaluate("--resume", "--name", "a")
+    assert (done.code, "engine (auto/auto then, auto/none now)" in done.err) == (2, True)
+
+
 def test_a_moved_suite_is_the_same_suite(evaluate: Evaluate, suite: Path, tmp_path: Path) -> None:
     first = evaluate("--suite", suite, "--json", "--name", "a")
     moved = suite.rename(tmp_path / "moved.jsonl")

@@ -197,6 +197,20 @@ def test_one_command_trains_measures_and_puts_in_service(tiny_home: Home) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
+def test_a_suite_is_solved_before_and_after_and_stands_in_the_card(tiny_home: Home) -> None:
+    suite = tiny_home.path / "suite.jsonl"
+    rows = [{"task": f"Write f{n}.", "tests": [f"assert f{n}(1) == {n}"]} for n in range(3)]
+    suite.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ("--name", "suited", "--suite", str(suite), "--no-activate", "--set", "max_steps=1")
+    done = finetune_tiny(tiny_home, *arguments, *TRAINING, *GATE)
+    assert done.returncode in (0, NOT_BETTER), done.stderr
+    result = json.loads(done.stdout)
+    assert (result["gate"]["suite"]["problems"], result["gate"]["suite"]["lost"]) == (3, 0)
+    assert "suite: 3 problems, judged in " in (Path(result["directory"]) / "README.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_a_kill_at_any_moment_of_the_merge_leaves_nothing_half_published(tiny_home: Home) -> None:
     begun = finetune_tiny(tiny_home, "--name", "killed", *TRAINING, *GATE, "--no-activate")
     assert begun.returncode in (0, NOT_BETTER), begun.stderr

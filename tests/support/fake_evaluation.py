@@ -176,6 +176,7 @@ def build_record(**changes: Any) -> Record:
         "model": MODEL,
         "fingerprint": "0" * 64,
         "prompt_format": "chat",
+        "engine": "auto/auto",
         "suite": "/suite.jsonl",
         "suite_name": "suite",
         "suite_sha256": "1" * 64,
