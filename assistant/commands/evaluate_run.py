@@ -119,12 +119,15 @@ def run(**flags: Unpack[Flags]) -> int:
     from assistant.commands.evaluations_flags import build_options
     from assistant.commands.messages import Messages
     from assistant.commands.output import Output
+    from assistant.commands.saving import check_target
     from assistant.evaluation.plots import render_plot
     from assistant.evaluation.summary import render_summary, summary_to_json
     from assistant.files import write_atomic
     from assistant.settings import read_config
 
     messages = Messages(sys.stderr)
+    if flags["plot"] is not None:
+        check_target(flags["plot"], force=True)
     evaluations = Evaluations(build_options(flags), read_config(), messages)
     summaries = evaluations.run()
     if flags["plot"] is not None:

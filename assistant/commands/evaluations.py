@@ -15,7 +15,7 @@ from assistant.commands.evaluations_line import EvaluationLine
 from assistant.commands.first_model import ensure_model
 from assistant.commands.messages import Messages
 from assistant.config import Config
-from assistant.errors import UsageError
+from assistant.errors import AssistantError, UsageError
 from assistant.evaluation.evaluating import check_record, read_summary, refuse_changes, run_evaluation
 from assistant.evaluation.generating import Asking
 from assistant.evaluation.records import Record, ResultsDir, evaluations_dir, open_directory, suggest_name
@@ -147,9 +147,12 @@ class Evaluations:
 
                     if read_nll(one.results.path) is None:
                         measure_nll(one.target, one.suite.problems, one.results.path, line.show)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, AssistantError) as error:
                 line.end()
-                self._tell_how_to_go_on(one.results, is_only=is_only)
+                what = "interrupted" if isinstance(error, KeyboardInterrupt) else "what is done is kept"
+                self._messages.tell(f"{what}; go on with: {self._render_resuming(one.results)}")
+                if not is_only:
+                    self._messages.tell("the same command as before goes on with all of them")
                 raise
             return read_summary(one.results)
 
@@ -169,12 +172,17 @@ class Evaluations:
             largest_group=limits.MAX_N if is_ours else 1,
         )
 
-    def _tell_how_to_go_on(self, results: ResultsDir, *, is_only: bool) -> None:
+    def _render_resuming(self, results: ResultsDir) -> str:
         command = ["assistant", "evaluate", "--resume", "--name", results.name]
         if self._options.root != evaluations_dir():
             command += ["--directory", str(self._options.root)]
-        rest = "" if is_only else "; the same command as before does the others, too"
-        self._messages.tell(f"interrupted; go on with: {shlex.join(command)}{rest}")
+        switches = {
+            "--generate-only": not self._options.judges,
+            "--score-only": not self._options.answers,
+            "--nll": self._options.nll,
+        }
+        command += [switch for switch, is_given in switches.items() if is_given]
+        return shlex.join(command)
 
 
 def _build_judge(sandbox: Backend) -> Judge:

@@ -92,7 +92,8 @@ def test_what_failed_in_the_middle_goes_on_with_the_same_numbers(
     whole = evaluate("--suite", suite, "--n", 4, "--json", "--name", "whole")
     generator.fail_after(5, OutOfMemoryError("no room"))
     broken = evaluate("--suite", suite, "--n", 4, "--json", "--name", "parts")
-    assert (broken.code, "no room" in broken.err) == (5, True)
+    assert (broken.code, "error: no room" in broken.err) == (5, True)
+    assert "what is done is kept; go on with: assistant evaluate --resume --name parts\n" in broken.err
     kept = (results_of(home, "parts") / "replies.jsonl").read_text(encoding="utf-8").count("\n")
     assert 4 <= kept < 48
     resumed = evaluate("--resume", "--name", "parts", "--json")
@@ -214,6 +215,7 @@ def test_without_a_sandbox_nothing_is_asked(
         ("--resume",),
         ("--score-only",),
         ("--suite", "nothing.jsonl"),
+        ("--plot", "/no/such/place/rates.svg"),
     ],
 )
 def test_wrong_usage_is_said(evaluate: Evaluate, arguments: tuple[object, ...]) -> None:
