@@ -148,9 +148,10 @@ class Jobs:
 
     @property
     def active(self) -> list[Job]:
-        """The jobs that run or wait and have not been stopped, oldest first."""
+        """The jobs that run or wait, are not over and have not been stopped, oldest first."""
         jobs = [*self._running, *(job for job, _ in self._waiting)]
-        return sorted((job for job in jobs if job.stopped is None), key=lambda job: job.number)
+        alive = (job for job in jobs if job.stopped is None and not job.is_over)
+        return sorted(alive, key=lambda job: job.number)
 
     def start(self, job: Job, body: Body) -> None:
         """Run a body as soon as there is room."""
