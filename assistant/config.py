@@ -15,6 +15,8 @@ from assistant.errors import ConfigError
 DEVICES = ("auto", "cpu", "cuda")
 QUANTIZATIONS = ("auto", "none", "nf4", "int8", "int4")
 SANDBOXES = ("auto", "bubblewrap", "landlock")
+CPU_FORMS = ("int4", "int8", "none")
+"""Of a model's weights on a CPU, smallest and fastest first."""
 PROMPT_FORMATS = ("chat", "python-task", "python-task-es", "python-task-2023")
 
 

@@ -107,6 +107,7 @@ def publish_model(
         base=base_manifest.source if base_manifest else str(base.directory),
         base_revision=base.revision,
         quantization=str(facts.get("quantization") or "none"),
+        served_as=str((facts.get("gate") or {}).get("served_as", "")),
         license=license_name,
         metrics=build_metrics(facts),
     )

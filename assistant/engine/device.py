@@ -36,12 +36,13 @@ class Placement:
     prefill_threads: int
 
 
-def choose_placement(settings: EngineSettings, *, usable_cores: int) -> Placement:
+def choose_placement(settings: EngineSettings, *, usable_cores: int, served_as: str = "") -> Placement:
     """Resolve every `auto` and 0 of the settings on this machine.
 
     Args:
         settings: The user's.
         usable_cores: Cores that this process may use.
+        served_as: What the model's manifest says of its weights on a CPU.
 
     Raises:
         ConfigError: The settings ask for what this machine or torch build does not have.
@@ -50,7 +51,7 @@ def choose_placement(settings: EngineSettings, *, usable_cores: int) -> Placemen
     on_cpu = device.type == "cpu"
     quantization = settings.quantization
     if quantization == "auto":
-        quantization = "int4" if on_cpu else "nf4"
+        quantization = (served_as or "int4") if on_cpu else "nf4"
     if not on_cpu and quantization in CPU_ONLY:
         raise ConfigError(
             f"engine.quantization = {quantization} works on a CPU only", hint="use auto, nf4 or none"

@@ -66,18 +66,27 @@ def load_model(directory: Path, config: Config, report: Callable[[LoadProgress],
         ConfigError: The settings ask for what this machine does not have.
     """
     manifest = read_manifest(directory)
-    return load_parts(directory, manifest.name, manifest.prompt_format, config, report).start(manifest.name)
+    parts = load_parts(
+        directory, manifest.name, manifest.prompt_format, config, report, served_as=manifest.served_as
+    )
+    return parts.start(manifest.name)
 
 
 def load_parts(
-    directory: Path, name: str, prompt_format: str, config: Config, report: Callable[[LoadProgress], None]
+    directory: Path,
+    name: str,
+    prompt_format: str,
+    config: Config,
+    report: Callable[[LoadProgress], None],
+    *,
+    served_as: str = "",
 ) -> Parts:
     """Load a model that need not be in the store yet.
 
     Raises:
         AssistantError: As `load_model`.
     """
-    placement = choose_placement(config.engine, usable_cores=usable_cores())
+    placement = choose_placement(config.engine, usable_cores=usable_cores(), served_as=served_as)
     torch.set_num_threads(placement.prefill_threads)
     report(LoadProgress(stage="reading the tokenizer"))
     try:

@@ -2,10 +2,10 @@
 """Measures a model as it would be served: `python -m assistant.engine.measure JOB RESULT`.
 
 JOB is a JSON object: `directory`, `name`, `train_format` (in which the rows' code is scored), `serve_format`
-(in which tasks are asked), `rows` and `max_new_tokens`. A row is `task`, `input`, `code`; with `ids` and
-`labels` it is scored on exactly those; with `other`, that code is scored too, as an answer to the same task;
-with `ask`, the model answers. `result.jsonl` in the directory RESULT gets one JSON object a row. What goes on
-is reported as the converters do (`conversion`).
+(in which tasks are asked), `served_as` (as in a manifest, or left out), `rows` and `max_new_tokens`. A row is
+`task`, `input`, `code`; with `ids` and `labels` it is scored on exactly those; with `other`, that code is
+scored too, as an answer to the same task; with `ask`, the model answers. `result.jsonl` in the directory
+RESULT gets one JSON object a row. What goes on is reported as the converters do (`conversion`).
 
 A process of its own: it holds a model, and whoever trains must not know the engine.
 """
@@ -46,7 +46,12 @@ def measure(source: Path, target: Path, report: Report) -> None:
     job = json.loads(source.read_text(encoding="utf-8"))
     report("loading the model")
     parts = load_parts(
-        Path(job["directory"]), job["name"], job["serve_format"], read_config(), lambda _: None
+        Path(job["directory"]),
+        job["name"],
+        job["serve_format"],
+        read_config(),
+        lambda _: None,
+        served_as=job.get("served_as", ""),
     )
     rows: list[dict[str, Any]] = job["rows"]
     results: list[dict[str, Any]] = []

@@ -18,4 +18,5 @@ class Fetched:
     prompt_format: str = ""
     """Empty where nothing says it."""
     quantization: str = "none"
+    served_as: str = ""
     metrics: Mapping[str, Metric] = field(default_factory=dict[str, Metric])

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-from assistant.config import PROMPT_FORMATS
+from assistant.config import CPU_FORMS, PROMPT_FORMATS
 from assistant.errors import ModelError
 from assistant.files import write_atomic
 from assistant.models.documents import parse_json, read_capped
@@ -52,6 +52,8 @@ class Manifest:
     """Which state of it: a commit of a repository, `sha256:` and the hash of a file."""
     quantization: str = "none"
     """How the base was quantised while this one was trained."""
+    served_as: str = ""
+    """The smallest of `assistant.config.CPU_FORMS` that keeps what it has learnt; empty where all do."""
     license: str = ""
     """As an SPDX identifier, where it is known."""
     created: str = ""
@@ -116,7 +118,7 @@ def parse_manifest(content: bytes, place: str) -> Manifest:
             f"{place} is written in schema {schema}, and this version knows {SCHEMA}",
             hint="a newer assistant made this model: update",
         )
-    for key in _CHECKS.keys() - values.keys():
+    for key in _CHECKS.keys() - values.keys() - _LATER:
         raise ModelError(f"{place}: {key} is missing", hint="fetch the model again")
     for key, value in values.items():
         complaint = _CHECKS.get(key, lambda _: "is not known")(value)
@@ -150,6 +152,10 @@ def _schema(value: object) -> str:
 
 def _format(value: object) -> str:
     return "" if value in PROMPT_FORMATS else f"must be one of {', '.join(PROMPT_FORMATS)}"
+
+
+def _form(value: object) -> str:
+    return "" if value in ("", *CPU_FORMS) else f"must be one of {', '.join(CPU_FORMS)}, or empty"
 
 
 def _created(value: object) -> str:
@@ -202,9 +208,12 @@ _CHECKS: Mapping[str, Callable[[object], str]] = {
     "base": _text,
     "base_revision": _text,
     "quantization": _text,
+    "served_as": _form,
     "license": _text,
     "created": _created,
     "metrics": _metrics,
     "files": _files,
 }
 """For each key, what returns the complaint about its value, or the empty string."""
+_LATER = frozenset({"served_as"})
+"""Keys that the first manifests do not have."""

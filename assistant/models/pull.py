@@ -87,6 +87,7 @@ def pull(
             base_revision=fetched.base_revision,
             license=fetched.license,
             quantization=fetched.quantization,
+            served_as=fetched.served_as,
             metrics=fetched.metrics,
         )
         store.publish(staging.model, manifest, replace=replace)

@@ -126,5 +126,6 @@ def _read_own_manifest(directory: Path) -> Fetched:
         license=manifest.license,
         prompt_format=manifest.prompt_format,
         quantization=manifest.quantization,
+        served_as=manifest.served_as,
         metrics=manifest.metrics,
     )

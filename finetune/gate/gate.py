@@ -7,13 +7,15 @@ record with all numbers and the verdict.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from assistant import paths
 from assistant.errors import ModelError
 from assistant.models.store import ModelStore
 from finetune.base import Base, hash_tokenizer
+from finetune.gate.forms import choose_form, render_form
 from finetune.gate.measures import MEASURES, PASS_RATE, Context, RowResult, measure_all, normalize_code
 from finetune.gate.measuring import Candidate, HeldOut, MeasureModel, choose_held_out, measure_model
 from finetune.gate.suite import describe_suite, leave_out, open_suite, render_suite, solve_suite
@@ -65,6 +67,8 @@ def run_gate(
     suite = leave_out(open_suite(options.suite), trained_rows, context) if options.suite else None
     rivals = find_rivals(base, held_out.train_format)
     with run.open_stage(STAGE) as directory:
+        form = choose_form(rivals[0], trained, held_out, directory, report, measure)
+        trained = replace(trained, served_as=form.served_as)
         found: dict[str, list[RowResult]] = {}
         for candidate in [*rivals, trained]:
             report(Step(stage=f"measuring {candidate.name}"))
@@ -85,16 +89,12 @@ def run_gate(
             "trained": trained.name,
             "adapter_sha256": adapter_sha256,
             "compared_with": name,
-            "rows": len(held_out.rows),
-            "answers": sum(bool(row["ask"]) for row in held_out.rows),
-            "max_new_tokens": options.max_new_tokens,
-            "margin": options.margin,
+            **_describe_measuring(held_out, options),
+            "served_as": form.served_as,
+            "kept": dict(form.kept),
             "suite": describe_suite(suite, found[name], found[trained.name]) if suite else None,
             "numbers": numbers,
-            "outcome": verdict.outcome.value,
-            "is_better": verdict.is_better,
-            "gain": verdict.gain,
-            "sentence": verdict.sentence,
+            **_describe_verdict(verdict),
         }
         write_record(directory, STAGE, record)
     return run.read_record(STAGE)
@@ -103,26 +103,25 @@ def run_gate(
 def find_rivals(base: Base, train_format: str) -> list[Candidate]:
     """Return what a trained model is held against: its base, and the active one where it is another."""
     store = ModelStore(paths.models_dir())
-    in_store = store.find(base.name) is not None
     rivals = [
-        Candidate(
-            name=base.name,
-            directory=base.directory,
-            serve_format=store.read_manifest(base.name).prompt_format if in_store else train_format,
-        )
+        _build_rival(store, base.name, base.directory)
+        if store.find(base.name) is not None
+        else Candidate(name=base.name, directory=base.directory, serve_format=train_format)
     ]
     try:
         active = store.active()
         if active is not None and active != base.name:
-            directory = store.resolve(active)
-            rivals.append(
-                Candidate(
-                    name=active, directory=directory, serve_format=store.read_manifest(active).prompt_format
-                )
-            )
+            rivals.append(_build_rival(store, active, store.resolve(active)))
     except ModelError:
         pass  # a damaged pointer or model is no rival: nothing worse can take its place
     return rivals
+
+
+def _build_rival(store: ModelStore, name: str, directory: Path) -> Candidate:
+    manifest = store.read_manifest(name)
+    return Candidate(
+        name=name, directory=directory, serve_format=manifest.prompt_format, served_as=manifest.served_as
+    )
 
 
 def render_report(record: Mapping[str, Any]) -> list[str]:
@@ -140,7 +139,27 @@ def render_report(record: Mapping[str, Any]) -> list[str]:
         f"{record['compared_with']} -> {record['trained']}, {record['rows']} held-out rows,"
         f" {record['answers']} answered"
     )
-    return [head, *lines, *([render_suite(suite)] if suite else []), record["sentence"]]
+    notes = [render_suite(suite)] if suite else []
+    notes += [render_form(record["kept"])] if len(record.get("kept") or {}) > 1 else []
+    return [head, *lines, *notes, record["sentence"]]
+
+
+def _describe_measuring(held_out: HeldOut, options: GateOptions) -> dict[str, Any]:
+    return {
+        "rows": len(held_out.rows),
+        "answers": sum(bool(row["ask"]) for row in held_out.rows),
+        "max_new_tokens": options.max_new_tokens,
+        "margin": options.margin,
+    }
+
+
+def _describe_verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "outcome": verdict.outcome.value,
+        "is_better": verdict.is_better,
+        "gain": verdict.gain,
+        "sentence": verdict.sentence,
+    }
 
 
 def _judge(

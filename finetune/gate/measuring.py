@@ -37,6 +37,8 @@ class Candidate:
     directory: Path
     serve_format: str
     """In which tasks are put to it."""
+    served_as: str = ""
+    """As its manifest says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ def measure_model(
         "name": candidate.name,
         "train_format": held_out.train_format,
         "serve_format": candidate.serve_format,
+        "served_as": candidate.served_as,
         "max_new_tokens": max_new_tokens,
         "rows": rows,
     }

@@ -51,3 +51,13 @@ def test_no_room_for_one_slot_is_an_error_with_both_numbers(monkeypatch: pytest.
     placement = choose_placement(EngineSettings(device="cpu"), usable_cores=2)
     with pytest.raises(OutOfMemoryError, match=r"1\.0 GiB.*0\.5 GiB"):
         fit_slots(placement, 2**30)
+
+
+@pytest.mark.parametrize(("form", "kind"), [("", "int4"), ("int8", "int8"), ("none", "none")])
+def test_a_model_that_int4_would_make_forget_runs_in_the_form_that_its_manifest_names(
+    form: str, kind: str
+) -> None:
+    placement = choose_placement(EngineSettings(device="cpu"), usable_cores=2, served_as=form)
+    assert placement.quantization == kind
+    asked = EngineSettings(device="cpu", quantization="int4")
+    assert choose_placement(asked, usable_cores=2, served_as=form).quantization == "int4"

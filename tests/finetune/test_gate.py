@@ -200,7 +200,7 @@ def gate(run: RunDir, tmp_path: Path, measure: FakeMeasuring, **options: Any) ->
 def test_the_gate_measures_both_models_and_leaves_a_record(run: RunDir, tmp_path: Path) -> None:
     measure = FakeMeasuring(small=2.0, new=1.5)
     record = gate(run, tmp_path, measure)
-    assert measure.asked == ["small", "new"]
+    assert measure.asked == ["small", "new", "new", "small", "new"]  # the first three for the form
     assert record["is_better"]
     assert record["rows"] == 18
     assert record["numbers"]["small"][NLL] == 2.0
@@ -249,3 +249,30 @@ def find_sabotages() -> list[tuple[str, dict[str, Any]]]:
 def test_no_sabotaged_training_is_let_through(example: Build, name: str, changes: dict[str, Any]) -> None:
     assert len(find_sabotages()) == 20
     assert not verdict(make_results(example), make_results(example, **changes)).is_better, name
+
+
+def test_a_model_is_served_in_the_smallest_form_that_keeps_what_it_has_learnt(
+    run: RunDir, tmp_path: Path
+) -> None:
+    nats = {"": 1.95, "int4": 1.95, "int8": 1.51, "none": 1.5}
+
+    def measure(candidate: Candidate, held_out: HeldOut, *_: Any) -> list[RowResult]:
+        per_token = 2.0 if candidate.name == "small" else nats[candidate.served_as]
+        return [
+            RowResult(example=one, nats=10 * per_token, tokens=10, right=5, reply=CODE, has_ended=True)
+            for one in held_out.examples
+        ]
+
+    trained = Candidate(name="new", directory=tmp_path / "base", serve_format="python-task")
+    with run.locked():
+        record = run_gate(run, make_run_base(tmp_path), trained, GateOptions(), measure=measure)
+    assert record["served_as"] == "int8"
+    assert record["kept"] == pytest.approx({"int4": 0.1, "int8": 0.98})
+    assert record["numbers"]["new"]["nll"] == pytest.approx(1.51)
+    assert record["is_better"]
+    assert "keeps in int4 10%, int8 98%: served as int8" in "\n".join(render_report(record))
+
+
+def test_a_model_that_learnt_nothing_is_served_as_ever(run: RunDir, tmp_path: Path) -> None:
+    record = gate(run, tmp_path, FakeMeasuring(small=2.0, new=2.1))
+    assert (record["served_as"], record["kept"]) == ("", {})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,7 @@ def test_a_manifest_changed_by_hand_is_refused(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("served_as", "int3"),
         ("schema", 0),
         ("schema", "1"),
         ("schema", True),
@@ -88,7 +90,14 @@ def test_a_value_that_cannot_be_is_refused_by_its_key(key: str, value: object) -
         parse_manifest(changed(**{key: value}), "here")
 
 
-@pytest.mark.parametrize("key", json.loads(render_manifest(MANIFEST)))
+def test_a_manifest_of_the_first_version_names_no_form_to_serve_the_model_in() -> None:
+    document = json.loads(render_manifest(MANIFEST))
+    del document["served_as"], document["checksum"]
+    checksum = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    assert parse_manifest(json.dumps(document | {"checksum": checksum}).encode(), "here") == MANIFEST
+
+
+@pytest.mark.parametrize("key", set(json.loads(render_manifest(MANIFEST))) - {"served_as"})
 def test_no_key_may_be_missing(key: str) -> None:
     document = json.loads(render_manifest(MANIFEST))
     del document[key]
