@@ -18,8 +18,8 @@
     └── StorageError              74   a file could not be written
 
 Further exit codes, given by the command line alone: 0 success, 6 a fine-tuned model is not better than
-the one in service, 7 no answer passed its tests, 70 a bug, 130 interrupted, 141 the reader of our output
-closed it.
+the one in service, or the second of two that are compared is worse, 7 no answer passed its tests, 70 a bug,
+130 interrupted, 141 the reader of our output closed it.
 """
 
 
