@@ -63,6 +63,7 @@ ENTRIES: Mapping[str, Entry] = {
     "evaluate": _entry(
         "evaluate", "evaluate", "Measure how many problems a model solves, its answers run in a sandbox."
     ),
+    "bench": _entry("bench", "bench", "Measure how fast a model answers here, and how much memory it takes."),
     "history": _entry("history", "history", "List, search, show, export and delete what was asked."),
     "models": _entry("models", "models", "List, fetch, choose and remove models."),
     "config": _entry("config", "config", "Show and change settings."),

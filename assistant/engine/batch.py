@@ -68,6 +68,11 @@ class BatchedModel:
         """Queue a job; see `LoadedModel`."""
         self._arrivals.put(job)
 
+    def forget_prompts(self) -> None:
+        """Share no earlier prompt with a later one: what is asked next is cold. Only while nothing runs."""
+        for slot in range(self.slots):
+            self._table.forget(slot)
+
     def active_sequences(self) -> int:
         """How many slots hold a sequence now."""
         return sum(not answer.ended for answer in self._schedule.running)

@@ -101,6 +101,11 @@ class LlamaNetwork:
         """Weights and cache, on the device."""
         return _weight_bytes(self._weights) + self._cache.memory_bytes
 
+    @property
+    def token_bytes(self) -> int:
+        """Weights that every step reads; see `Network`."""
+        return _matrix_bytes(self._weights) + self._weights.head.memory_bytes
+
     def prefill(self, slot: int, start: int, ids: Sequence[int]) -> Tensor:
         """Compute a prompt's next tokens; see `Network`."""
         hidden = self._forward(ids, [Segment(slot=slot, start=start, length=len(ids))])
@@ -192,8 +197,11 @@ def _causal_mask(segment: Segment, group: int, device: torch.device) -> Tensor |
     return (columns[None, :] <= rows[:, None]).repeat(group, 1)
 
 
+def _matrix_bytes(weights: LlamaWeights) -> int:
+    return sum(m.memory_bytes for y in weights.layers for m in (y.qkv, y.output, y.gate_up, y.down))
+
+
 def _weight_bytes(weights: LlamaWeights) -> int:
-    matrices = [m for y in weights.layers for m in (y.qkv, y.output, y.gate_up, y.down)]
     tied = getattr(weights.head, "weight", None) is weights.embedding
     head = 0 if tied else weights.head.memory_bytes
-    return weights.embedding.nbytes + sum(m.memory_bytes for m in matrices) + head
+    return weights.embedding.nbytes + _matrix_bytes(weights) + head

@@ -23,6 +23,11 @@ class Network(Protocol):
         """Weights and cache, on the device."""
         ...
 
+    @property
+    def token_bytes(self) -> int:
+        """Of the weights, what every step reads: all but an embedding, of which it takes single rows."""
+        ...
+
     def prefill(self, slot: int, start: int, ids: Sequence[int]) -> Tensor:
         """Compute a prompt's next tokens.
 

@@ -33,11 +33,19 @@ class OtherNetwork:
         self._device = device
         self._caches: list[Any] = [None] * slots
         self._weight_bytes = int(model.get_memory_footprint())
+        embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
+        is_tied = head is not None and head.weight is embedding.weight
+        self._embedding_bytes = 0 if is_tied else int(embedding.weight.nbytes)
 
     @property
     def memory_bytes(self) -> int:
         """Weights; the cache grows with what is asked."""
         return self._weight_bytes
+
+    @property
+    def token_bytes(self) -> int:
+        """Weights that every step reads; see `Network`."""
+        return self._weight_bytes - self._embedding_bytes
 
     def prefill(self, slot: int, start: int, ids: Sequence[int]) -> Tensor:
         """Compute a prompt's next tokens; see `Network`."""

@@ -17,11 +17,10 @@ from assistant.evaluation.row_files import PRIVATE
 from assistant.evaluation.summary import Nll
 from assistant.evaluation.targets import Target
 from assistant.files import write_atomic
-from assistant.models.conversion import MEASURE, child_environment, run_conversion
+from assistant.models.conversion import MEASURE, measuring_environment, run_conversion
 
 CHAT, PLAIN_FORMAT = "chat", "python-task"
 """A chat model is measured as its fine-tuned descendants are, so that the two numbers can be compared."""
-KEPT_STARTS = ("ASSISTANT_", "CUDA_", "NVIDIA_", "PYTORCH_", "OMP_")
 
 
 def read_nll(directory: Path) -> Nll | None:
@@ -74,7 +73,7 @@ def measure_nll(
             place / "result",
             lambda step: report(step.stage),
             what=f"measuring {target.name}",
-            environment=_build_environment(),
+            environment=measuring_environment(os.environ),
         )
         lines = (place / "result" / "result.jsonl").read_text(encoding="utf-8").splitlines()
     finally:
@@ -86,13 +85,3 @@ def measure_nll(
     nll = Nll(problems=len(solved), nats_per_token=sum(row["nats"] for row in rows) / tokens)
     write_atomic(directory / NLL_NAME, json.dumps(asdict(nll)).encode(), mode=PRIVATE)
     return nll
-
-
-def _build_environment() -> dict[str, str]:
-    """The user's settings and devices; no tokens."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(KEPT_STARTS) and "TOKEN" not in name
-    }
-    return child_environment(os.environ) | kept

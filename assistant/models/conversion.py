@@ -26,6 +26,7 @@ from assistant.models.progress import PullProgress, ReportPull
 GGUF = "assistant.engine.convert_gguf"
 PICKLE = "assistant.engine.convert_pickle"
 MEASURE = "assistant.engine.measure"
+SPEED = "assistant.engine.speed"
 KEPT_VARIABLES = frozenset(
     {
         "PATH",
@@ -42,6 +43,8 @@ KEPT_VARIABLES = frozenset(
     | {"PYTHONHOME", "PYTHONUTF8", "PYTHONDONTWRITEBYTECODE"}
 )
 """Tokens and proxies are none of a converter's business."""
+KEPT_FOR_MEASURING = ("ASSISTANT_", "CUDA_", "NVIDIA_", "PYTORCH_", "OMP_")
+"""How the names of variables begin that say how a model is run."""
 THREADS = "2"
 
 _KINDS: Mapping[str, type[AssistantError]] = {
@@ -62,7 +65,7 @@ def run_conversion(
     """Convert a model's weights, or measure it, in a process of its own.
 
     Args:
-        module: `GGUF`, `PICKLE` or `MEASURE`.
+        module: `GGUF`, `PICKLE`, `MEASURE` or `SPEED`.
         source: A file, or a directory for `PICKLE`.
         target: An empty directory.
         report: Told what is being done.
@@ -110,6 +113,16 @@ def child_environment(ours: Mapping[str, str]) -> dict[str, str]:
     theirs |= dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY"), "1")
     theirs |= dict.fromkeys(("DO_NOT_TRACK", "HF_HUB_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"), "1")
     return theirs | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), THREADS)
+
+
+def measuring_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """Return what a process may see that runs a model as the generator does: settings, devices, no tokens."""
+    kept = {
+        name: value
+        for name, value in ours.items()
+        if name.startswith(KEPT_FOR_MEASURING) and "TOKEN" not in name
+    }
+    return child_environment(ours) | kept
 
 
 def _follow(

@@ -24,7 +24,7 @@ class CountingNetwork:
 
     vocab_size = VOCAB
     quantization = "none"
-    memory_bytes = 0
+    memory_bytes = token_bytes = 0
     keeps_prefixes = True
 
     def __init__(self, slots: int = 4) -> None:
