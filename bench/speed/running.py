@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
@@ -89,7 +90,8 @@ class Running:
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(OSError):  # what was still to be written has no reader
+                    stream.close()
 
 
 def read_memory(pid: int) -> dict[str, int]:
