@@ -21,7 +21,9 @@ from bench.speed.running import Running, UnavailableError
 
 LLAMA_CPP, ORT, HF = "llama.cpp", "ort", "hf"
 LLAMA_CPP_PACKAGES = ("llama-cpp-python==0.3.36",)
-ORT_PACKAGES = ("onnxruntime-genai==0.18.0", "onnx", "onnx-ir")
+LLAMA_CPP_BUILD = {"CMAKE_ARGS": "-DLLAVA_BUILD=OFF"}
+"""Where it is built from source: for this machine's processor, without what reads pictures."""
+ORT_PACKAGES = ("onnxruntime-genai==0.18.0", "onnx==1.23.2", "onnx-ir==1.1.0")
 GGUF_FORMS = ("Q4_0", "Q4_1", "Q8_0")
 ORT_NAME = "ORT int4"
 
@@ -144,7 +146,7 @@ def iter_hf(directory: Path) -> Iterator[Engine]:
 def _iter_llama_cpp(
     model: ModelPlace, cache: Path, forms: Collection[str], tell: Callable[[str], None]
 ) -> Iterator[Engine]:
-    python = ensure_environment(cache, "llama-cpp", LLAMA_CPP_PACKAGES, tell)
+    python = ensure_environment(cache, "llama-cpp", LLAMA_CPP_PACKAGES, tell, build=LLAMA_CPP_BUILD)
     place = find_model_cache(cache, model.directory)
 
     def start() -> Running:

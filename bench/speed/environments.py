@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from bench.speed.running import UnavailableError
@@ -19,6 +20,7 @@ def ensure_environment(
     requirements: Sequence[str],
     tell: Callable[[str], None],
     *,
+    build: Mapping[str, str] | None = None,
     sees_ours: bool = False,
 ) -> Path:
     """Return the interpreter of an environment with these packages.
@@ -30,6 +32,7 @@ def ensure_environment(
         name: Of the environment.
         requirements: As pip takes them, with exact versions.
         tell: Told what takes long.
+        build: Variables for what is built from source.
         sees_ours: Our own packages can be imported too, where it has none of that name.
 
     Raises:
@@ -48,16 +51,18 @@ def ensure_environment(
     try:
         _run([*install, "--only-binary", ":all:", *requirements], log)
     except UnavailableError:
-        _run([*install, *requirements], log)
+        jobs = {"CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count() or 1)}
+        _run([*install, *requirements], log, {**jobs, **(build or {})})
     if sees_ours:
         _add_path(place)
     (place / DONE_NAME).write_text("\n".join(requirements), encoding="utf-8")
     return python
 
 
-def _run(command: Sequence[str], log: Path) -> None:
+def _run(command: Sequence[str], log: Path, variables: Mapping[str, str] | None = None) -> None:
+    environment = {**os.environ, **(variables or {})}
     with log.open("ab") as output:
-        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment, check=False)
     if done.returncode:
         raise UnavailableError(f"`{' '.join(command[1:])}` failed: {find_reason(log)}; see {log}")
 

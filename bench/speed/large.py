@@ -18,6 +18,8 @@ SHAPES: Mapping[str, Mapping[str, Any]] = {
     "llama_2_7b_2_layers": {**LLAMA_2_7B, "num_hidden_layers": 2},
 }
 MAX_TOKENS = 48
+PROMPT_FORMAT = "python-task"
+"""It needs no chat template."""
 BASE_BYTES = 300 * 10**6
 """What Python and torch may take beside weights and cache."""
 Q4_0 = f"{LLAMA_CPP} Q4_0"
@@ -52,7 +54,7 @@ def _measure_shape(
     if not (directory / "config.json").is_file():
         tell(f"writing a random model {name}")
         write_random_llama(directory, shape, tokenizer=model.directory)
-    place = ModelPlace(directory=directory, prompt_format=model.prompt_format, served_as="")
+    place = ModelPlace(directory=directory, prompt_format=PROMPT_FORMAT, served_as="")
     field = find_engines(place, cache, {*without, ORT}, tell, forms=("Q4_0",))
     # Answers of a random model repeat themselves: what guesses ahead would look good without any merit.
     settings = {"engine.slots": 1, "engine.context_tokens": 2048}

@@ -81,16 +81,19 @@ def test_what_has_no_prebuilt_package_is_built_and_made_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands: list[list[str]] = []
+    built_with: list[str] = []
 
-    def run(command: list[str], log: Path) -> None:
+    def run(command: list[str], log: Path, variables: Any = None) -> None:
         commands.append(command)
+        built_with.append((variables or {}).get("FLAGS", ""))
         Path(command[-1] if "venv" in command else log.parent).mkdir(parents=True, exist_ok=True)
         if "--only-binary" in command:
             raise UnavailableError("no wheel")
 
     monkeypatch.setattr(environments, "_run", run)
-    first = ensure_environment(tmp_path, "peer", ("peer==1",), lambda _: None)
+    first = ensure_environment(tmp_path, "peer", ("peer==1",), lambda _: None, build={"FLAGS": "-O3"})
     assert [command[-1] for command in commands[1:]] == ["peer==1", "peer==1"]
+    assert built_with == ["", "", "-O3"]
     assert ensure_environment(tmp_path, "peer", ("peer==1",), lambda _: None) == first
     assert len(commands) == 3
     assert ensure_environment(tmp_path, "peer", ("peer==2",), lambda _: None) != first
