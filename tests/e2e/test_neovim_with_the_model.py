@@ -34,14 +34,21 @@ LOOP = "def total(xs):\n    t = 0\n    for x in xs:\n        t += x\n    return 
 @pytest.mark.parametrize(
     ("title", "text", "line", "last"),
     [
-        pytest.param("Write code", "# list the files in the current directory\n", 4, 0, id="write"),
+        pytest.param(
+            "Write code",
+            "# list the files in the current directory\n",
+            4,
+            0,
+            id="write",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(
             "Implement `add`", 'def add(a, b):\n    """Add two numbers."""\n    pass\n', 4, 0, id="implement"
         ),
-        pytest.param("Apply", "# rename x to y\nx = 1\nprint(x)\n", 4, 6, id="apply"),
-        pytest.param("Optimize", LOOP, 5, 0, id="optimize"),
+        pytest.param("Apply", "# rename x to y\nx = 1\nprint(x)\n", 4, 6, id="apply", marks=pytest.mark.slow),
+        pytest.param("Optimize", LOOP, 5, 0, id="optimize", marks=pytest.mark.slow),
         pytest.param("Add docstring", AREA, 4, 0, id="docstring"),
-        pytest.param("Add type hints", AREA, 4, 0, id="hints"),
+        pytest.param("Add type hints", AREA, 4, 0, id="hints", marks=pytest.mark.slow),
     ],
 )
 def test_an_action_changes_its_place_alone_and_the_file_parses(
