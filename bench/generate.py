@@ -142,6 +142,7 @@ def describe_machine(asked: argparse.Namespace, match: Match, field: Field) -> d
         "rounds": asked.rounds,
         "prompts_of_a_kind": asked.limit,
         "max_tokens": asked.max_tokens,
+        "peers": {name: one["version"] for name, one in match.loaded.items() if "version" in one},
         "not_available": field.unavailable,
     }
 

@@ -42,7 +42,7 @@ class Peer:
             )
         self._model = transformers.AutoModelForCausalLM.from_pretrained(directory, **options).eval()
         self._tokenizer = transformers.AutoTokenizer.from_pretrained(directory, local_files_only=True)
-        return {"quantization": quantization, "device": str(self._model.device)}
+        return {"version": transformers.__version__, "device": str(self._model.device)}
 
     def generate(self, ids: list[int], max_tokens: int, *, lookup_is_on: bool = False) -> dict[str, Any]:
         """Answer one prompt greedily."""
