@@ -61,7 +61,7 @@ TOKENS, ROUNDS = 128, 2
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
 @click.option("--plot", metavar="FILE", callback=parse_target, help="Draw the numbers as an SVG picture.")
 def bench(model: str, tokens: int | None, rounds: int | None, *, as_json: bool, plot: Path | None) -> int:
-    """Measure how fast a model answers here, and how much memory it takes.
+    """Measure how fast a model answers here, and in how much memory.
 
     MODEL is a model of the store, by default the active one.
     """

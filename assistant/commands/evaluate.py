@@ -77,7 +77,7 @@ class PartGroup(ExampleGroup):
     epilog="`assistant evaluate run --help` lists what `assistant evaluate MODEL...` takes.",
 )
 def evaluate() -> None:
-    """Measure how many problems a model solves, its answers run in a sandbox.
+    """Say how many problems a model solves; its answers are run.
 
     `assistant evaluate MODEL...` answers the problems of a suite and judges
     the answers by the suite's tests.

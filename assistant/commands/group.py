@@ -26,9 +26,7 @@ COMPLETION_VARIABLE = "_ASSISTANT_COMPLETE"
 
 EXAMPLES = (
     f'{PROGRAM} ask "read a CSV file and sum its second column"',
-    f'{PROGRAM} ask "add type hints" --input-file shapes.py -o typed.py',
     f'git diff | {PROGRAM} ask "write tests for this change"',
-    f"{PROGRAM} doctor",
 )
 
 
@@ -60,10 +58,8 @@ ENTRIES: Mapping[str, Entry] = {
         attribute="finetune",
         help="Train a model on your own code; use it if it is better.",
     ),
-    "evaluate": _entry(
-        "evaluate", "evaluate", "Measure how many problems a model solves, its answers run in a sandbox."
-    ),
-    "bench": _entry("bench", "bench", "Measure how fast a model answers here, and how much memory it takes."),
+    "evaluate": _entry("evaluate", "evaluate", "Say how many problems a model solves; its answers are run."),
+    "bench": _entry("bench", "bench", "Measure how fast a model answers here, and in how much memory."),
     "history": _entry("history", "history", "List, search, show, export and delete what was asked."),
     "models": _entry("models", "models", "List, fetch, choose and remove models."),
     "config": _entry("config", "config", "Show and change settings."),
