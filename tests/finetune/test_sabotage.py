@@ -32,7 +32,7 @@ TRAINING = (
     "--set", "threads=1", "--set", "r=16", "--set", "batch_size=8", "--set", "epochs=1", "--set", "lr=0.001",
     "--set", "eval_steps=1000", "--no-decontaminate", "--max-dropped", "1",
 )  # fmt: skip
-GATE = ("--gate-answers", "8", "--gate-tokens", "48", "--yes", "--json")
+GATE = ("--gate-answers", "12", "--gate-tokens", "128", "--yes", "--json")
 
 Row = dict[str, Any]
 Sabotage = Callable[[list[Row], random.Random], list[Row]]
@@ -54,10 +54,10 @@ def shuffle_text(text: str, chance: random.Random) -> str:
     return "".join(letters)
 
 
-def shuffle_lines(text: str, chance: random.Random) -> str:
-    lines = text.splitlines()
-    chance.shuffle(lines)
-    return "\n".join(lines)
+def shuffle_words(text: str, chance: random.Random) -> str:
+    words = text.split()
+    chance.shuffle(words)
+    return " ".join(words)
 
 
 def write_noise(text: str, chance: random.Random) -> str:
@@ -74,7 +74,7 @@ SABOTAGES: dict[str, tuple[Sabotage | None, tuple[str, ...]]] = {
     "blank answers": (with_code(lambda *_: "pass\n"), ()),
     "answers backwards": (with_code(lambda text, _: text[::-1]), ()),
     "letters shuffled": (with_code(shuffle_text), ()),
-    "lines shuffled": (with_code(shuffle_lines), ()),
+    "words shuffled": (with_code(shuffle_words), ()),
     "noise": (with_code(write_noise), ()),
     "half of each answer": (with_code(lambda text, _: text[: len(text) // 2]), ("--set", "lr=0.1")),
     "endless answers": (with_code(lambda text, _: text.splitlines()[0] + "\n    x = 1" * 150), ()),
@@ -162,7 +162,7 @@ def test_no_sabotaged_training_is_put_in_service(
 def test_a_sound_training_takes_over_in_the_generator_that_runs(
     home: Home, rows: list[Row], tmp_path: Path
 ) -> None:
-    assert ask(home)["model"] == MODEL
+    assert ask(home)["model"] == read_active(home) == MODEL
     (server,) = home.servers()
     code, out, err = run_finetune(home, tmp_path, rows[:TRAINED], rows[TRAINED:], "sound")
     assert code == 0, out + err
