@@ -214,6 +214,7 @@ def test_an_outdated_edit_is_not_made_however_the_editor_counts(desk: Desk) -> N
     desk.editor.choose("Implement `area`")
     desk.generator.wait_streams(1)
     desk.editor.client.change(URI, 0, {"text": "def area(w, h):\n    return 1\n"})
+    desk.editor.titles((0, 4))  # its answer says that the change has been read
     desk.generator.allow()
     desk.editor.wait_shown("Insert last result")
     assert desk.editor.client.methods("workspace/applyEdit") == []
