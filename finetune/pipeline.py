@@ -219,7 +219,8 @@ def _ensure_gate(
         record = run.read_record(GATE)
         same = (record["adapter_sha256"], record["trained"], record["margin"]) == (key, name, options.margin)
         # A record of an earlier version has no suite, and knows no forms.
-        if same and "kept" in record and (record.get("suite") or {}).get("source", "") == options.suite:
+        suite: Mapping[str, Any] = record.get("suite") or {}
+        if same and "kept" in record and suite.get("source", "") == options.suite:
             return record
     free_memory()
     trained = Candidate(

@@ -100,6 +100,7 @@ def publish_model(
     store.check_free(name)
     base_manifest = store.read_manifest(base.name) if store.find(base.name) is not None else None
     license_name = base_manifest.license if base_manifest else ""
+    gate: Mapping[str, Any] = facts.get("gate") or {}
     manifest = Manifest(
         name=name,
         source=f"finetune:{run.name}",
@@ -107,7 +108,7 @@ def publish_model(
         base=base_manifest.source if base_manifest else str(base.directory),
         base_revision=base.revision,
         quantization=str(facts.get("quantization") or "none"),
-        served_as=str((facts.get("gate") or {}).get("served_as", "")),
+        served_as=str(gate.get("served_as", "")),
         license=license_name,
         metrics=build_metrics(facts),
     )

@@ -24,7 +24,7 @@ class Writer:
 
     vocab_size = 128
     quantization = "none"
-    memory_bytes = 0
+    memory_bytes = token_bytes = 0
     keeps_prefixes = True
 
     def __init__(self, *texts: str) -> None:
