@@ -7,17 +7,15 @@ holds the two to be the same.
 from __future__ import annotations
 
 import difflib
-import importlib
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from assistant import __version__
-from assistant.commands.help import ExampleGroup
+from assistant.commands.parts import Part, PartGroup
 from assistant.errors import UsageError
 
 PROGRAM = "assistant"
@@ -30,30 +28,21 @@ EXAMPLES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """Where a command is defined, and its help in one line."""
-
-    module: str
-    attribute: str
-    help: str
+def _entry(module: str, attribute: str, short_help: str) -> Part:
+    return Part(module=f"assistant.commands.{module}", attribute=attribute, help=short_help)
 
 
-def _entry(module: str, attribute: str, short_help: str) -> Entry:
-    return Entry(module=f"assistant.commands.{module}", attribute=attribute, help=short_help)
-
-
-ENTRIES: Mapping[str, Entry] = {
+ENTRIES: Mapping[str, Part] = {
     "ask": _entry("ask", "ask", "Write Python code for one task."),
-    "chat": Entry(
+    "chat": Part(
         module="tui.command",
         attribute="chat",
         help="Open the chat in this terminal; `assistant` alone does the same.",
     ),
-    "lsp": Entry(
+    "lsp": Part(
         module="lsp.command", attribute="lsp", help="Offer code actions to an editor: it starts this itself."
     ),
-    "finetune": Entry(
+    "finetune": Part(
         module="finetune.command",
         attribute="finetune",
         help="Train a model on your own code; use it if it is better.",
@@ -71,22 +60,8 @@ ENTRIES: Mapping[str, Entry] = {
 }
 
 
-class LazyGroup(ExampleGroup):
-    """A group that imports a command's module when the command is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, in the order people meet them."""
-        return list(ENTRIES)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command."""
-        entry = ENTRIES.get(cmd_name)
-        return getattr(importlib.import_module(entry.module), entry.attribute) if entry else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in ENTRIES.items()])
+class ProgramGroup(PartGroup):
+    """The commands of the whole program; one that is not there gets a suggestion."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -96,7 +71,7 @@ class LazyGroup(ExampleGroup):
         Raises:
             UsageError: There is none of that name.
         """
-        if args[0] not in ENTRIES and not ctx.resilient_parsing:
+        if args[0] not in self.parts and not ctx.resilient_parsing:
             raise _unknown_command(args[0])
         return super().resolve_command(ctx, args)
 
@@ -105,18 +80,19 @@ class LazyGroup(ExampleGroup):
         from click.shell_completion import CompletionItem
 
         items = [
-            CompletionItem(name, help=entry.help)
-            for name, entry in ENTRIES.items()
+            CompletionItem(name, help=part.help)
+            for name, part in self.parts.items()
             if name.startswith(incomplete)
         ]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
-def build_group() -> LazyGroup:
+def build_group() -> ProgramGroup:
     """Build `assistant`."""
     version = click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
-    group = LazyGroup(
+    group = ProgramGroup(
         name=PROGRAM,
+        parts=ENTRIES,
         examples=EXAMPLES,
         help="Python code from a language model on your own machine. Nothing leaves it.",
         epilog=f"`{PROGRAM} COMMAND --help` says more about each command.",
