@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,8 +11,7 @@ from typing import Any
 
 from assistant.commands.bench_prompts import PROMPTS
 from assistant.errors import ModelError
-from assistant.files import write_atomic
-from assistant.models.conversion import SPEED, measuring_environment, run_conversion
+from assistant.models.conversion import SPEED, run_measuring
 from assistant.models.manifest import Manifest
 
 BATCH = 8
@@ -107,20 +104,15 @@ def measure_model(
             for kind, conversations in PROMPTS.items()
         },
     }
-    with tempfile.TemporaryDirectory(prefix="assistant-bench-") as name:
-        place = Path(name)
-        (place / "result").mkdir(mode=0o700)
-        write_atomic(place / "job.json", json.dumps(job).encode(), mode=0o600)
-        run_conversion(
-            SPEED,
-            place / "job.json",
-            place / "result",
-            lambda step: report(step.stage),
-            what=f"measuring {manifest.name}",
-            environment=measuring_environment(os.environ),
-        )
-        document = json.loads((place / "result" / "speed.json").read_text(encoding="utf-8"))
-    return build_speed(manifest.name, document)
+    text = run_measuring(
+        SPEED,
+        job,
+        None,
+        lambda step: report(step.stage),
+        what=f"measuring {manifest.name}",
+        result="speed.json",
+    )
+    return build_speed(manifest.name, json.loads(text))
 
 
 def build_speed(model: str, measured: Mapping[str, Any]) -> Speed:

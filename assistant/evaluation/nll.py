@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +14,7 @@ from assistant.evaluation.row_files import PRIVATE
 from assistant.evaluation.summary import Nll
 from assistant.evaluation.targets import Target
 from assistant.files import write_atomic
-from assistant.models.conversion import MEASURE, measuring_environment, run_conversion
+from assistant.models.conversion import MEASURE, run_measuring
 
 CHAT, PLAIN_FORMAT = "chat", "python-task"
 """A chat model is measured as its fine-tuned descendants are, so that the two numbers can be compared."""
@@ -63,22 +60,15 @@ def measure_nll(
             {"task": problem.task, "input": problem.input, "code": problem.solution} for problem in solved
         ],
     }
-    place = Path(tempfile.mkdtemp(prefix=".measure-", dir=directory))
-    try:
-        (place / "result").mkdir(mode=0o700)
-        write_atomic(place / "job.json", json.dumps(job).encode(), mode=PRIVATE)
-        run_conversion(
-            MEASURE,
-            place / "job.json",
-            place / "result",
-            lambda step: report(step.stage),
-            what=f"measuring {target.name}",
-            environment=measuring_environment(os.environ),
-        )
-        lines = (place / "result" / "result.jsonl").read_text(encoding="utf-8").splitlines()
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    rows = [json.loads(line) for line in lines]
+    text = run_measuring(
+        MEASURE,
+        job,
+        directory,
+        lambda step: report(step.stage),
+        what=f"measuring {target.name}",
+        result="result.jsonl",
+    )
+    rows = [json.loads(line) for line in text.splitlines()]
     tokens = sum(row["tokens"] for row in rows)
     if len(rows) != len(solved) or not tokens:
         raise ModelError(f"measuring {target.name} gave {len(rows)} results for {len(solved)} solutions")

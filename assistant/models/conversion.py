@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +23,7 @@ from assistant.errors import (
     StorageError,
     UnsafeModelError,
 )
+from assistant.files import write_atomic
 from assistant.models.progress import PullProgress, ReportPull
 
 GGUF = "assistant.engine.convert_gguf"
@@ -102,6 +105,37 @@ def run_conversion(
     if code != 0 or not is_done:
         raise _broken_error(f"{what} {source.name}", code, log)
     log.unlink(missing_ok=True)
+
+
+def run_measuring(
+    module: str, job: Mapping[str, Any], parent: Path | None, report: ReportPull, *, what: str, result: str
+) -> str:
+    """Have a model run in a process of its own, as the generator would run it, and return what it wrote.
+
+    Args:
+        module: `MEASURE` or `SPEED`.
+        job: As the module describes it; plain values.
+        parent: A directory for what is needed on the way, or None for the system's own.
+        report: Told what is being done.
+        what: How that is called.
+        result: The name of the file that it writes.
+
+    Raises:
+        ModelError: The model cannot be run.
+        OutOfMemoryError: The device has no room for it.
+        ConfigError: The settings ask for what this machine does not have.
+        StorageError: The disk is full.
+    """
+    place = Path(tempfile.mkdtemp(prefix=".measure-", dir=parent))
+    try:
+        target = place / "result"
+        target.mkdir(mode=0o700)
+        write_atomic(place / "job.json", json.dumps(job).encode(), mode=0o600)
+        environment = measuring_environment(os.environ)
+        run_conversion(module, place / "job.json", target, report, what=what, environment=environment)
+        return (target / result).read_text(encoding="utf-8")
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def child_environment(ours: Mapping[str, str]) -> dict[str, str]:

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assistant.errors import ModelError
-from assistant.files import write_atomic
-from assistant.models.conversion import MEASURE, child_environment, run_conversion
+from assistant.models.conversion import MEASURE, run_measuring
 from assistant.models.progress import PullProgress
 from finetune.base import hash_tokenizer
 from finetune.examples import Example
 from finetune.gate.measures import RowResult
 from finetune.progress import Report, Step
 from finetune.rows import EVAL, read_rows
-from finetune.rundir import PRIVATE, RunDir
+from finetune.rundir import RunDir
 from finetune.tokenizing import STAGE as TOKENS
 from finetune.tokenizing import read_tokens
 
@@ -114,22 +110,15 @@ def measure_model(
         "max_new_tokens": max_new_tokens,
         "rows": rows,
     }
-    place = Path(tempfile.mkdtemp(prefix=".measure-", dir=work))
-    try:
-        target = place / "result"
-        target.mkdir(mode=0o700)
-        write_atomic(place / "job.json", json.dumps(job).encode(), mode=PRIVATE)
-        run_conversion(
-            MEASURE,
-            place / "job.json",
-            target,
-            lambda step: report(_build_step(candidate.name, step)),
-            what=f"measuring {candidate.name}",
-            environment=_environment(),
-        )
-        lines = (target / "result.jsonl").read_text(encoding="utf-8").splitlines()
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    text = run_measuring(
+        MEASURE,
+        job,
+        work,
+        lambda step: report(_build_step(step)),
+        what=f"measuring {candidate.name}",
+        result="result.jsonl",
+    )
+    lines = text.splitlines()
     if len(lines) != len(rows):
         raise ModelError(f"measuring {candidate.name} gave {len(lines)} results for {len(rows)} rows")
     return [
@@ -152,17 +141,7 @@ def build_result(example: Example, result: Mapping[str, Any]) -> RowResult:
     )
 
 
-def _environment() -> dict[str, str]:
-    """The user's settings and devices; no tokens."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(("ASSISTANT_", "CUDA_", "NVIDIA_", "PYTORCH_", "OMP_")) and "TOKEN" not in name
-    }
-    return child_environment(os.environ) | kept
-
-
-def _build_step(name: str, progress: PullProgress) -> Step:
+def _build_step(progress: PullProgress) -> Step:
     counted = _COUNT.fullmatch(progress.stage)
     if counted is None:
         return Step(stage=progress.stage)

@@ -10,10 +10,10 @@ import pytest
 from small_models import build_model, publish
 
 from assistant.cli import main
-from assistant.commands import bench_speed
 from assistant.commands.bench_speed import Speed, build_speed
 from assistant.commands.bench_view import render_speed
 from assistant.errors import ModelError, OutOfMemoryError
+from assistant.models import conversion
 from assistant.models.progress import PullProgress
 from assistant.models.store import ModelStore
 
@@ -70,7 +70,7 @@ class Process:
 @pytest.fixture
 def process(monkeypatch: pytest.MonkeyPatch) -> Process:
     process = Process()
-    monkeypatch.setattr(bench_speed, "run_conversion", process.run)
+    monkeypatch.setattr(conversion, "run_conversion", process.run)
     return process
 
 
