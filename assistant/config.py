@@ -175,7 +175,7 @@ _CHECKS: Mapping[str, Check] = {
     "server.idle_unload_s": _between(0, 31_536_000),
     "server.idle_exit_s": _between(0, 31_536_000),
     "sampling.temperature": _between(0, limits.MAX_TEMPERATURE),
-    "sampling.top_p": _between(0.01, 1),
+    "sampling.top_p": _between(limits.LEAST_TOP_P, 1),
     "sampling.top_k": _between(0, limits.MAX_TOP_K),
     "sampling.min_p": _between(0, 1),
     "sampling.repetition_penalty": _between(limits.LEAST_REPETITION_PENALTY, limits.MAX_REPETITION_PENALTY),

@@ -1,6 +1,8 @@
 """The ranges of every number and size a request may carry, for the command line and the server alike."""
 
 MAX_TEMPERATURE = 2.0
+LEAST_TOP_P = 0.01
+"""Of a setting and a flag; a request may go below."""
 MAX_TOP_K = 1_000_000
 LEAST_REPETITION_PENALTY, MAX_REPETITION_PENALTY = 0.5, 2.0
 MAX_MAX_TOKENS = 131_072

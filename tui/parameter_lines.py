@@ -9,8 +9,6 @@ from assistant import limits
 from assistant.errors import UsageError
 from assistant.requests import Sampling
 
-LEAST_TOP_P = 0.01
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -33,7 +31,7 @@ LINES = (
         low=0,
         high=limits.MAX_TEMPERATURE,
     ),
-    Line(name="top_p", title="Top-p", note=f"{LEAST_TOP_P} to 1", low=LEAST_TOP_P, high=1),
+    Line(name="top_p", title="Top-p", note=f"{limits.LEAST_TOP_P} to 1", low=limits.LEAST_TOP_P, high=1),
     Line(
         name="max_tokens",
         title="Max tokens",

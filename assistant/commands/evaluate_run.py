@@ -81,7 +81,10 @@ class Flags(TypedDict):
     help="0, the likeliest answer; with --n above 1, 0.8.",
 )
 @click.option(
-    "--top-p", metavar="X", callback=number_between(0.01, 1), help="Of a temperature above 0: 0.95."
+    "--top-p",
+    metavar="X",
+    callback=number_between(limits.LEAST_TOP_P, 1),
+    help="Of a temperature above 0: 0.95.",
 )
 @click.option(
     "--max-tokens",

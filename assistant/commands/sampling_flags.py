@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from assistant.config import SamplingSettings
     from assistant.requests import Sampling
 
-LEAST_TOP_P = 0.01
 PENALTIES = (limits.LEAST_REPETITION_PENALTY, limits.MAX_REPETITION_PENALTY)
 
 
@@ -51,8 +50,8 @@ def _filter_options() -> tuple[Callable[..., Callable[..., int]], ...]:
         click.option(
             "--top-p",
             metavar="X",
-            callback=number_between(LEAST_TOP_P, 1),
-            help=f"{LEAST_TOP_P} to 1; the likeliest tokens that together have this probability.",
+            callback=number_between(limits.LEAST_TOP_P, 1),
+            help=f"{limits.LEAST_TOP_P} to 1; the likeliest tokens that together have this probability.",
         ),
         click.option(
             "--top-k",

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 EMPTY: dict[str, Callable[[], Any]] = {"l": list, "d": dict, "S": set, "B": bytearray}
+MALFORMED = (
+    TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, RecursionError,
+)  # fmt: skip
+"""What comes of reading what is not as it must be."""
 CONTAINERS = ("", "Counter", "OrderedDict", "defaultdict")
 
 
@@ -39,15 +43,7 @@ class Decoder:
             for target, entry in zip(self.objects, table, strict=True):
                 if entry is not None:
                     self._fill(target, entry)
-        except (
-            TypeError,
-            ValueError,
-            IndexError,
-            KeyError,
-            AttributeError,
-            ArithmeticError,
-            RecursionError,
-        ) as error:
+        except MALFORMED as error:
             raise ProtocolError("no table of values") from error
 
     def decode(self, part: Any) -> Any:
@@ -58,15 +54,7 @@ class Decoder:
         """
         try:
             return self._decode(part)
-        except (
-            TypeError,
-            ValueError,
-            IndexError,
-            KeyError,
-            AttributeError,
-            ArithmeticError,
-            RecursionError,
-        ) as error:
+        except MALFORMED as error:
             raise ProtocolError("no value") from error
 
     def _fill(self, target: Any, entry: Any) -> None:

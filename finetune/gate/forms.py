@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.config import CPU_FORMS
-from finetune.gate.measures import RowResult
+from finetune.gate.measures import find_nll
 from finetune.gate.measuring import Candidate, HeldOut, MeasureModel
 from finetune.progress import Report, Step
 
@@ -57,7 +57,9 @@ def choose_form(
 
     def score(candidate: Candidate, form: str) -> float:
         report(Step(stage=f"scoring {candidate.name} in {form or 'its own form'}"))
-        return _nll(measure(dataclasses.replace(candidate, served_as=form), scored, 1, directory, report))
+        results = measure(dataclasses.replace(candidate, served_as=form), scored, 1, directory, report)
+        nll = find_nll(results)
+        return math.nan if nll is None else nll
 
     scored = strip_answers(held_out)
     before = score(base, base.served_as)
@@ -85,8 +87,3 @@ def render_form(form: Mapping[str, float]) -> str:
     """Say what was found, for a report."""
     shares = ", ".join(f"{name} {share:.0%}" for name, share in form.items() if name != WHOLE)
     return f"of what was learnt a CPU keeps in {shares}: served as {list(form)[-1]}"
-
-
-def _nll(results: Sequence[RowResult]) -> float:
-    tokens = sum(one.tokens for one in results)
-    return sum(one.nats for one in results) / tokens if tokens else math.nan

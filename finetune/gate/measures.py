@@ -102,7 +102,8 @@ def is_program(reply: str) -> bool:
     return code.parses and bool(code.text.strip())
 
 
-def _nll(results: Sequence[RowResult], _: Context) -> float | None:
+def find_nll(results: Sequence[RowResult]) -> float | None:
+    """Return the nats per token of all rows together, or None where no token was scored."""
     tokens = sum(one.tokens for one in results)
     return sum(one.nats for one in results) / tokens if tokens else None
 
@@ -153,7 +154,13 @@ def _share(results: Sequence[RowResult], holds: Callable[[RowResult], bool]) -> 
 
 NLL, PASS_RATE = "nll", "pass_rate"
 MEASURES: tuple[Measure, ...] = (
-    Measure(key=NLL, label="completion NLL", unit="nats", compute=_nll, is_better_low=True),
+    Measure(
+        key=NLL,
+        label="completion NLL",
+        unit="nats",
+        compute=lambda results, _: find_nll(results),
+        is_better_low=True,
+    ),
     Measure(key="token_accuracy", label="token accuracy", unit="share", compute=_accuracy, may_worsen=0.01),
     Measure(
         key="heed", label="effect of the task", unit="nats", compute=_heed, may_worsen=0.02, least_ratio=0.75
