@@ -55,6 +55,7 @@ def measure_nll(
         "name": target.name,
         "train_format": target.prompt_format if target.prompt_format != CHAT else PLAIN_FORMAT,
         "serve_format": target.prompt_format,
+        "served_as": target.served_as,
         "max_new_tokens": 1,
         "rows": [
             {"task": problem.task, "input": problem.input, "code": problem.solution} for problem in solved

@@ -23,6 +23,8 @@ class Target:
     prompt_format: str
     directory: Path | None
     """None for a foreign server's."""
+    served_as: str = ""
+    """As its manifest says."""
 
 
 def find_target(config: Config, name: str) -> Target:
@@ -50,6 +52,7 @@ def find_target(config: Config, name: str) -> Target:
         fingerprint=hashlib.sha256(text.encode()).hexdigest(),
         prompt_format=manifest.prompt_format,
         directory=store.get_directory(chosen),
+        served_as=manifest.served_as,
     )
 
 
