@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from assistant.errors import SandboxError
 from assistant.replies import Code
-from assistant.verifying import Effort, Tally, Verification, Verified, render_statement
+from assistant.verifying import Tally, Verification, Verified, build_effort, render_statement
 from lsp.actions.interface import Edits, Outcome, Plan, Refused, Trial
 from lsp.backend import Desk
 from lsp.edits import apply_edits
@@ -58,11 +58,7 @@ def start_trial(plan: Plan, trial: Trial, desk: Desk, finish: Finish) -> Trying:
     if desk.find_judging is None:
         raise SandboxError("there is nothing here that runs tests")
     judging = desk.find_judging(trial)
-    usual, sampling = Effort(), plan.request.sampling
-    effort = Effort(
-        temperature=sampling.temperature or usual.temperature,
-        top_p=sampling.top_p if sampling.top_p < 1 else usual.top_p,
-    )
+    sampling = plan.request.sampling
 
     def extract(reply: str) -> Code:
         outcome = finish(reply)
@@ -79,7 +75,7 @@ def start_trial(plan: Plan, trial: Trial, desk: Desk, finish: Finish) -> Trying:
         generator=desk.generator,
         judge=judging.judge,
         sandbox=judging.sandbox,
-        effort=effort,
+        effort=build_effort(sampling.temperature, sampling.top_p),
         extract=extract,
     )
     return Trying(verification, len(trial.suite.cases))

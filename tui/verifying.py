@@ -81,20 +81,15 @@ class SandboxVerifier:
     def verify(self, request: Request, suite: Suite, generator: TextGenerator) -> Verification:
         """See `Verifier.verify`."""
         from assistant.judging.judge import judge
-        from assistant.verifying import Effort, Verification
+        from assistant.verifying import Verification, build_effort
 
-        usual, sampling = Effort(), request.sampling
-        effort = Effort(
-            temperature=sampling.temperature or usual.temperature,
-            top_p=sampling.top_p if sampling.top_p < 1 else usual.top_p,
-        )
         return Verification(
             request,
             suite,
             generator=generator,
             judge=partial(judge, has_packages=True),
             sandbox=self._find_sandbox(),
-            effort=effort,
+            effort=build_effort(request.sampling.temperature, request.sampling.top_p),
         )
 
     def _find_sandbox(self) -> Backend:

@@ -18,7 +18,7 @@ from assistant.judging.judge import judge
 from assistant.judging.reading import read_test_file
 from assistant.judging.suites import find_own_tests
 from assistant.sandbox.choosing import find_sandbox
-from assistant.verifying import Effort
+from assistant.verifying import Effort, build_effort
 
 
 def ask_verified(
@@ -67,7 +67,7 @@ def build_verifying(flags: VerifyFlags, config: Config, input_text: str) -> Veri
             )
         suite, shown, source = own, "", "the input's own tests"
     count = flags["candidates"] or DEFAULT_CANDIDATES
-    usual, settings = Effort(), config.sampling
+    usual = build_effort(config.sampling.temperature, config.sampling.top_p)
     return Verifying(
         suite=suite,
         source=source,
@@ -76,11 +76,11 @@ def build_verifying(flags: VerifyFlags, config: Config, input_text: str) -> Veri
         effort=Effort(
             candidates=count,
             repairs=0 if flags["has_no_repair"] else (count + 1) // 2,
-            temperature=_first(flags["temperature"], settings.temperature or None, usual.temperature),
-            top_p=_first(flags["top_p"], settings.top_p if settings.top_p < 1 else None, usual.top_p),
+            temperature=_first(flags["temperature"], usual.temperature),
+            top_p=_first(flags["top_p"], usual.top_p),
         ),
     )
 
 
-def _first(*values: float | None) -> float:
-    return next(value for value in values if value is not None)
+def _first(given: float | None, usual: float) -> float:
+    return usual if given is None else given

@@ -10,7 +10,7 @@ from assistant.verifying.candidates import (
 )
 from assistant.verifying.runs import Judge
 from assistant.verifying.statement import Tally, render_statement
-from assistant.verifying.verification import Effort, Verification
+from assistant.verifying.verification import Effort, Verification, build_effort
 
 __all__ = [
     "Candidate",
@@ -23,5 +23,6 @@ __all__ = [
     "Verification",
     "Verified",
     "VerifyingEvent",
+    "build_effort",
     "render_statement",
 ]

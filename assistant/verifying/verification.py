@@ -48,6 +48,14 @@ class Effort:
     took, and at least so many seconds."""
 
 
+def build_effort(temperature: float, top_p: float) -> Effort:
+    """Return the usual effort with the sampling that is asked for, where that is any."""
+    usual = Effort()
+    return replace(
+        usual, temperature=temperature or usual.temperature, top_p=top_p if top_p < 1 else usual.top_p
+    )
+
+
 class Verification:
     """The events of one verified answer, `Verified` the last. Read it from one thread.
 
