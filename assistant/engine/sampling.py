@@ -40,7 +40,7 @@ def penalize_repetition(logits: Tensor, seen: Sequence[int], penalty: float) -> 
     Returns:
         (vocab,): logits above 0 divided by the penalty, those below multiplied with it.
     """
-    places = torch.tensor(sorted(set(seen)), device=logits.device)
+    places = torch.tensor(seen, device=logits.device)  # one that comes twice is given the same value twice
     own = logits[places]
     return logits.index_put((places,), torch.where(own < 0, own * penalty, own / penalty))
 
