@@ -84,8 +84,8 @@ class SamplingSettings:
     """Sample from so many of the likeliest tokens; 0 for all."""
     min_p: float = 0.0
     """Leave out tokens less likely than this share of the likeliest one; 0 leaves none out."""
-    repetition_penalty: float = 1.0
-    """Above 1, what was in the prompt or the answer comes again less often; 1.1 ends most loops."""
+    repetition_penalty: float = 0.0
+    """Above 1, what was there comes again less often; 1 is none, 0 what generation_config.json says."""
     max_tokens: int = 1024
     """New tokens at most."""
     syntax_guard: str = "on"
@@ -146,6 +146,12 @@ def _between(low: float, high: float) -> Check:
     return lambda value: "" if low <= value <= high else f"must be from {low:g} to {high:g}"
 
 
+def _zero_or_between(low: float, high: float) -> Check:
+    return lambda value: (
+        "" if value == 0 or low <= value <= high else f"must be 0, or from {low:g} to {high:g}"
+    )
+
+
 def _one_of(choices: tuple[str, ...]) -> Check:
     return lambda value: "" if value in choices else f"must be one of {', '.join(choices)}"
 
@@ -178,7 +184,9 @@ _CHECKS: Mapping[str, Check] = {
     "sampling.top_p": _between(limits.LEAST_TOP_P, 1),
     "sampling.top_k": _between(0, limits.MAX_TOP_K),
     "sampling.min_p": _between(0, 1),
-    "sampling.repetition_penalty": _between(limits.LEAST_REPETITION_PENALTY, limits.MAX_REPETITION_PENALTY),
+    "sampling.repetition_penalty": _zero_or_between(
+        limits.LEAST_REPETITION_PENALTY, limits.MAX_REPETITION_PENALTY
+    ),
     "sampling.syntax_guard": _one_of(("on", "off")),
     "sampling.max_tokens": _between(1, limits.MAX_MAX_TOKENS),
     "history.keep": _one_of(("on", "off")),

@@ -39,8 +39,9 @@ class Sampling:
     """Sample from so many of the likeliest tokens; 0 from all."""
     min_p: float = 0.0
     """Leave tokens out that are less likely than this share of the likeliest; 0 leaves none out."""
-    repetition_penalty: float = 1.0
-    """Above 1, tokens of the prompt and the answer are less likely to come again; 1 is none."""
+    repetition_penalty: float | None = None
+    """Above 1, tokens of the prompt and the answer are less likely to come again; 1 is none, None the model's
+    own."""
     max_tokens: int = 1024
     """New tokens at most, for each of the `n` answers."""
     seed: int | None = None

@@ -39,7 +39,7 @@ def build_sampling(settings: SamplingSettings) -> Sampling:
         top_p=settings.top_p,
         top_k=settings.top_k,
         min_p=settings.min_p,
-        repetition_penalty=settings.repetition_penalty,
+        repetition_penalty=settings.repetition_penalty or None,  # 0 is the model's own
         max_tokens=settings.max_tokens,
         syntax_guard=settings.syntax_guard == "on",
     )

@@ -107,5 +107,5 @@ def _changed_fields(sampling: Sampling) -> dict[str, Any]:
 
 
 def _own_fields(sampling: Sampling) -> dict[str, Any]:
-    guard = {} if sampling.syntax_guard is None else {"syntax_guard": sampling.syntax_guard}
-    return {**_extra_fields(sampling), **guard}
+    fields = {**_extra_fields(sampling), "syntax_guard": sampling.syntax_guard}
+    return {name: value for name, value in fields.items() if value is not None}

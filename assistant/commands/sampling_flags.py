@@ -69,7 +69,7 @@ def _filter_options() -> tuple[Callable[..., Callable[..., int]], ...]:
             "--repetition-penalty",
             metavar="X",
             callback=number_between(*PENALTIES),
-            help=f"{PENALTIES[0]:g} to {PENALTIES[1]:g}; above 1, less is said again.",
+            help=f"{PENALTIES[0]:g} to {PENALTIES[1]:g}; above 1, less is said again; else the model's own.",
         ),
     )
 

@@ -65,6 +65,8 @@ class Answer:
     text: TextStream
     scanner: StopScanner
     random: torch.Generator
+    penalty: float
+    """Of what is said again: the job's, else the model's own."""
     lookup: PromptLookup | None
     """None where the network cannot take a wrong guess back."""
     line: HeldLine | None
@@ -119,9 +121,8 @@ class Answer:
         Returns:
             It, and the scores that it was chosen from, (vocab,).
         """
-        penalty = self.job.sampling.repetition_penalty
-        if penalty != 1:
-            logits = penalize_repetition(logits, [*self.job.ids, *self.tokens], penalty)
+        if self.penalty != 1:
+            logits = penalize_repetition(logits, [*self.job.ids, *self.tokens], self.penalty)
         if self.forced:
             return self.forced.pop(0), logits
         return choose_token(logits, self.job.sampling, self.random), logits
@@ -222,6 +223,7 @@ def build_answer(state: JobState, index: int, text: ModelText, *, can_guess: boo
     sampling = state.job.sampling
     random = torch.Generator()
     random.manual_seed(((sampling.seed or 0) + index) % 2**63)
+    penalty = sampling.repetition_penalty
     reading = open_reading(is_all_code=text.prompt_format != prompts.CHAT)
     return Answer(
         state=state,
@@ -229,6 +231,7 @@ def build_answer(state: JobState, index: int, text: ModelText, *, can_guess: boo
         text=text.open_stream(),
         scanner=StopScanner(sampling.stop),
         random=random,
+        penalty=text.repetition_penalty if penalty is None else penalty,
         lookup=PromptLookup(state.job.ids) if can_guess else None,
         line=HeldLine(reading=reading) if sampling.syntax_guard and can_guess else None,
     )

@@ -14,19 +14,30 @@ from typing import Any, cast
 import transformers
 from tokenizers.decoders import DecodeStream
 
-from assistant import prompts
+from assistant import limits, prompts
+from assistant.errors import ModelError
 from assistant.requests import Turn
+
+GENERATION_CONFIG = "generation_config.json"
 
 
 class ModelText:
-    """A model's tokenizer, prompt format and end-of-answer tokens."""
+    """A model's tokenizer, prompt format, end-of-answer tokens and repetition penalty.
+
+    Raises:
+        ModelError: Its generation configuration names a penalty that cannot be used.
+    """
 
     def __init__(self, directory: Path, model_config: Any, prompt_format: str) -> None:
         auto = cast("Any", transformers).AutoTokenizer
         self.tokenizer = auto.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         self.prompt_format = prompt_format
-        self.end_ids = _end_ids(directory, model_config, self.tokenizer)
+        path = directory / GENERATION_CONFIG
+        generation = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        self.end_ids = _end_ids(generation, model_config, self.tokenizer)
         """Any of these tokens ends an answer."""
+        self.repetition_penalty = _repetition_penalty(generation, path)
+        """The model's own, for a request that names none; 1 is none."""
 
     def encode_turns(self, turns: Sequence[Turn]) -> list[int]:
         """Render and tokenize a conversation.
@@ -97,12 +108,21 @@ def _overlap(text: str, stop: str) -> int:
     return next((size for size in range(longest, 0, -1) if text.endswith(stop[:size])), 0)
 
 
-def _end_ids(directory: Path, model_config: Any, tokenizer: Any) -> frozenset[int]:
+def _end_ids(generation: dict[str, Any], model_config: Any, tokenizer: Any) -> frozenset[int]:
     ids = {tokenizer.eos_token_id}
-    path = directory / "generation_config.json"
-    named: list[Any] = [getattr(model_config, "eos_token_id", None)]
-    if path.is_file():
-        named.append(json.loads(path.read_text(encoding="utf-8")).get("eos_token_id"))
-    for value in named:
+    for value in (getattr(model_config, "eos_token_id", None), generation.get("eos_token_id")):
         ids.update(cast("list[int]", value) if isinstance(value, list) else [value])
     return frozenset(token for token in ids if isinstance(token, int))
+
+
+def _repetition_penalty(generation: dict[str, Any], path: Path) -> float:
+    value = generation.get("repetition_penalty")
+    if value is None:
+        return 1.0
+    low, high = limits.LEAST_REPETITION_PENALTY, limits.MAX_REPETITION_PENALTY
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise ModelError(
+            f"{path}: repetition_penalty must be a number from {low:g} to {high:g}, got {value!r}",
+            hint="make or pull the model again with another one, or with none",
+        )
+    return float(value)

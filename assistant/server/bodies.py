@@ -237,7 +237,7 @@ def _build_order(
         top_p=defaults.top_p if body.top_p is None else body.top_p,
         top_k=defaults.top_k if body.top_k is None else body.top_k,
         min_p=defaults.min_p if body.min_p is None else body.min_p,
-        repetition_penalty=body.repetition_penalty or defaults.repetition_penalty,
+        repetition_penalty=body.repetition_penalty or defaults.repetition_penalty or None,
         max_tokens=body.max_tokens or defaults.max_tokens,
         seed=secrets.randbelow(MAX_DRAWN_SEED + 1) if body.seed is None else body.seed,
         stop=tuple(body.stop or ()),

@@ -87,7 +87,7 @@ def test_json_has_every_field() -> None:
             "top_p": 1.0,
             "top_k": 0,
             "min_p": 0.0,
-            "repetition_penalty": 1.0,
+            "repetition_penalty": None,
             "syntax_guard": None,
             "max_tokens": 1024,
             "stop": [],

@@ -82,6 +82,7 @@ class Digits:
 
     prompt_format = "chat"
     end_ids = frozenset({END})
+    repetition_penalty = 1.0
 
     def open_stream(self) -> Any:
         return self

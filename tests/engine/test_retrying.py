@@ -74,6 +74,7 @@ class Letters:
     """Every token is its character."""
 
     end_ids = frozenset({END})
+    repetition_penalty = 1.0
 
     def __init__(self, prompt_format: str) -> None:
         self.prompt_format = prompt_format

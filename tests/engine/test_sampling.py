@@ -114,6 +114,7 @@ class Numbers:
 
     prompt_format = "chat"
     end_ids = frozenset({31})
+    repetition_penalty = 1.0
 
     def open_stream(self) -> Any:
         return self

@@ -50,6 +50,17 @@ def test_the_fields_beyond_openai_s_are_taken_and_their_ranges_held() -> None:
         refused(json.dumps({"messages": MESSAGES, **wrong}).encode())
 
 
+@pytest.mark.parametrize(
+    ("asked", "set_to", "expected"), [(None, 0, None), (None, 1.1, 1.1), (1.0, 1.1, 1.0)]
+)
+def test_a_penalty_is_the_requests_else_the_settings_else_left_to_the_model(
+    asked: float | None, set_to: float, expected: float | None
+) -> None:
+    body = json.dumps({"messages": MESSAGES, "repetition_penalty": asked}).encode()
+    order = parse_chat(body, SamplingSettings(repetition_penalty=set_to))
+    assert order.sampling.repetition_penalty == expected
+
+
 def test_the_guard_is_on_in_chats_and_on_request_in_plain_completions() -> None:
     def complete(**fields: Any) -> bool | None:
         return parse_completion(
