@@ -14,7 +14,7 @@ from finetune.base import Base
 from finetune.merging.record import MODEL_DIR, STAGE_16
 from finetune.pipeline import ensure_merged, hash_adapter
 from finetune.progress import Report
-from finetune.publishing import CARD_NAME
+from finetune.publishing import CARD_NAME, GENERATION_CONFIG
 from finetune.rundir import RunDir, write_record
 
 GGUF = "gguf"
@@ -34,7 +34,7 @@ def export_model(run: RunDir, base: Base, name: str, what: str, report: Report) 
     Args:
         run: With its adapter trained.
         base: What it was trained on.
-        name: Of the published model, whose card goes along.
+        name: Of the published model, whose card and generation configuration go along.
         what: `merged16` or `gguf`.
         report: Told how far it is.
 
@@ -47,9 +47,9 @@ def export_model(run: RunDir, base: Base, name: str, what: str, report: Report) 
             return Exported(what=what, path=_export_gguf(run, published, name, report))
         ensure_merged(run, base, report, for_16_bits=True)
         model = run.get_stage(STAGE_16) / MODEL_DIR
-        card = published / CARD_NAME
-        if card.is_file():
-            write_atomic(model / CARD_NAME, card.read_bytes())
+        for file in (CARD_NAME, GENERATION_CONFIG):
+            if (published / file).is_file():
+                write_atomic(model / file, (published / file).read_bytes())
         return Exported(what=what, path=model)
 
 

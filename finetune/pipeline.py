@@ -218,9 +218,10 @@ def _ensure_gate(
     if run.find_stage(GATE) is not None:
         record = run.read_record(GATE)
         same = (record["adapter_sha256"], record["trained"], record["margin"]) == (key, name, options.margin)
-        # A record of an earlier version has no suite, and knows no forms.
+        # A record of an earlier version has no suite, and knows no forms and no penalty.
         suite: Mapping[str, Any] = record.get("suite") or {}
-        if same and "kept" in record and suite.get("source", "") == options.suite:
+        is_whole = {"kept", "repetition_penalty"} <= record.keys()
+        if same and is_whole and suite.get("source", "") == options.suite:
             return record
     free_memory()
     trained = Candidate(

@@ -25,6 +25,7 @@ from finetune.rundir import RunDir, write_record
 
 STAGE = "publish"
 CARD_NAME = "README.md"
+GENERATION_CONFIG = "generation_config.json"
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "merges.txt",
@@ -52,16 +53,13 @@ def write_surroundings(base: Base, target: Path, tokenizer: Tokenizer, prompt_fo
         _write_json(target / "tokenizer_config.json", tokens)
     template = build_chat_template(prompt_format, tokenizer)
     write_atomic(target / "chat_template.jinja", template.encode())
-    _write_json(target / "generation_config.json", build_generation_config(base.directory, tokenizer))
+    _write_json(target / GENERATION_CONFIG, build_generation_config(base.directory, tokenizer))
 
 
 def build_generation_config(base: Path, tokenizer: Tokenizer) -> dict[str, Any]:
     """Return how a model is to be run: greedily, to the end that it was trained to write."""
-    old = (
-        read_json_object(base / "generation_config.json")
-        if (base / "generation_config.json").is_file()
-        else {}
-    )
+    path = base / GENERATION_CONFIG
+    old = read_json_object(path) if path.is_file() else {}
     ends = [tokenizer.eos_token_id, *_as_list(old.get("eos_token_id"))]
     ends = list(dict.fromkeys(ends))
     kept = {key: old[key] for key in ("bos_token_id", "pad_token_id") if key in old}
@@ -115,6 +113,9 @@ def publish_model(
     with store.open_staging() as staging:
         for path in sorted(model.iterdir()):
             _link(path, staging.model / path.name)
+        if penalty := gate.get("repetition_penalty"):
+            path = staging.model / GENERATION_CONFIG
+            _write_json(path, {**read_json_object(path), "repetition_penalty": penalty})
         card = render_model_card(run, base, manifest, facts)
         write_atomic(staging.model / CARD_NAME, card.encode())
         directory = store.publish(staging.model, manifest)
@@ -149,7 +150,8 @@ def render_model_card(run: RunDir, base: Base, manifest: Manifest, facts: Mappin
         " LoRA and merged. Made by `assistant finetune`.",
         "## Ask it",
         f"The prompt is the format `{manifest.prompt_format}`, which `chat_template.jinja` renders: one user"
-        " message is a task; a second text part of it is the task's input. It answers with code and ends.",
+        " message is a task; a second text part of it is the task's input. It answers with code and ends."
+        + _render_penalty(facts.get("gate") or {}),
         "## Base",
         f"`{manifest.base}`" + (f" at `{manifest.base_revision}`" if manifest.base_revision else ""),
         f"Licence: {known}. A fine-tuned model stays under its base's terms; what the data's licences ask for"
@@ -179,6 +181,15 @@ def _render_front(manifest: Manifest) -> Iterable[str]:
     if manifest.base.startswith("hub:"):
         yield f"base_model: {manifest.base.removeprefix('hub:').partition('@')[0]}"
     yield "---"
+
+
+def _render_penalty(gate: Mapping[str, Any]) -> str:
+    if not gate.get("repetition_penalty"):
+        return ""
+    return (
+        f" More answers end with a repetition penalty of {gate['repetition_penalty']:g}, which"
+        f" `{GENERATION_CONFIG}` names: a server that does not read it there has to be told."
+    )
 
 
 def _render_values(values: Mapping[str, Any]) -> Iterable[str]:

@@ -19,12 +19,12 @@ from assistant.models.listing import list_files
 from assistant.models.safety import check_directory
 from assistant.models.tensors import INDEX_NAME
 from finetune.progress import Report, Step, report_nothing
-from finetune.publishing import CARD_NAME, TOKENIZER_FILES
+from finetune.publishing import CARD_NAME, GENERATION_CONFIG, TOKENIZER_FILES
 
 TOKEN_VARIABLE = "HF_TOKEN"
 PUSHED_NAMES = frozenset(
     {
-        "config.json", "generation_config.json", INDEX_NAME, *TOKENIZER_FILES, "chat_template.jinja",
+        "config.json", GENERATION_CONFIG, INDEX_NAME, *TOKENIZER_FILES, "chat_template.jinja",
         CARD_NAME,
     }
 )  # fmt: skip

@@ -2,10 +2,11 @@
 """Measures a model as it would be served: `python -m assistant.engine.measure JOB RESULT`.
 
 JOB is a JSON object: `directory`, `name`, `train_format` (in which the rows' code is scored), `serve_format`
-(in which tasks are asked), `served_as` (as in a manifest, or left out), `rows` and `max_new_tokens`. A row is
-`task`, `input`, `code`; with `ids` and `labels` it is scored on exactly those; with `other`, that code is
-scored too, as an answer to the same task; with `ask`, the model answers. `result.jsonl` in the directory
-RESULT gets one JSON object a row. What goes on is reported as the converters do (`conversion`).
+(in which tasks are asked), `served_as` (as in a manifest, or left out), `repetition_penalty` (null or left
+out for the model's own), `rows` and `max_new_tokens`. A row is `task`, `input`, `code`; with `ids` and
+`labels` it is scored on exactly those; with `other`, that code is scored too, as an answer to the same task;
+with no `code` nothing is scored; with `ask`, the model answers. `result.jsonl` in the directory RESULT gets
+one JSON object a row. What goes on is reported as the converters do (`conversion`).
 
 A process of its own: it holds a model, and whoever trains must not know the engine.
 """
@@ -56,7 +57,8 @@ def measure(source: Path, target: Path, report: Report) -> None:
     rows: list[dict[str, Any]] = job["rows"]
     results: list[dict[str, Any]] = []
     for number, row in enumerate(rows):
-        report(f"scoring held-out rows {number}/{len(rows)}")
+        if "code" in row:
+            report(f"scoring held-out rows {number}/{len(rows)}")
         results.append(score_row(parts, job["train_format"], row))
     asked = [number for number, row in enumerate(rows) if row.get("ask")]
     if asked:
@@ -65,7 +67,9 @@ def measure(source: Path, target: Path, report: Report) -> None:
         answers = answer_rows(
             model,
             prompts_ids,
-            job["max_new_tokens"],
+            Sampling(
+                max_tokens=job["max_new_tokens"], seed=0, repetition_penalty=job.get("repetition_penalty")
+            ),
             lambda done: report(f"answering held-out tasks {done}/{len(asked)}"),
         )
         for number, answer in zip(asked, answers, strict=True):
@@ -77,6 +81,8 @@ def measure(source: Path, target: Path, report: Report) -> None:
 
 def score_row(parts: Parts, prompt_format: str, row: dict[str, Any]) -> dict[str, Any]:
     """Return what a model makes of a row's code: nats, tokens, and how many it would have chosen itself."""
+    if "code" not in row:
+        return {"nats": 0.0, "tokens": 0, "right": 0}
     if "ids" in row:
         ids, labels = row["ids"], row["labels"]
     else:
@@ -117,9 +123,9 @@ def score_ids(
 
 
 def answer_rows(
-    model: BatchedModel, asked: Sequence[Sequence[int]], max_new_tokens: int, tell: Callable[[int], None]
+    model: BatchedModel, asked: Sequence[Sequence[int]], sampling: Sampling, tell: Callable[[int], None]
 ) -> list[dict[str, Any]]:
-    """Let a model answer, greedily, as many at once as it has slots.
+    """Let a model answer as many at once as it has slots.
 
     Raises:
         ModelError: It computes numbers that are not finite, or fails otherwise.
@@ -143,7 +149,7 @@ def answer_rows(
             else:
                 ended.put(report)
 
-        model.submit(Job(ids=ids, sampling=Sampling(max_tokens=max_new_tokens, seed=0), sink=take))
+        model.submit(Job(ids=ids, sampling=sampling, sink=take))
     for done in range(len(asked)):
         error = ended.get().error
         if error is not None:

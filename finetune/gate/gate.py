@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from assistant import paths
 from assistant.errors import ModelError
 from assistant.models.store import ModelStore
 from finetune.base import Base, hash_tokenizer
-from finetune.gate.forms import choose_form, render_form
-from finetune.gate.measures import MEASURES, PASS_RATE, Context, RowResult, measure_all, normalize_code
+from finetune.gate.forms import Form, choose_form, render_form
+from finetune.gate.measures import MEASURES, PASS_RATE, Context, Found, RowResult, measure_all, normalize_code
 from finetune.gate.measuring import Candidate, HeldOut, MeasureModel, choose_held_out, measure_model
+from finetune.gate.penalty import Penalty, choose_penalty, render_penalty
 from finetune.gate.suite import describe_suite, leave_out, open_suite, render_suite, solve_suite
 from finetune.gate.verdict import MARGIN, Numbers, Verdict, judge, render_number
 from finetune.progress import Report, Step, report_nothing
@@ -69,20 +71,21 @@ def run_gate(
     with run.open_stage(STAGE) as directory:
         form = choose_form(rivals[0], trained, held_out, directory, report, measure)
         trained = replace(trained, served_as=form.served_as)
-        found: dict[str, list[RowResult]] = {}
-        for candidate in [*rivals, trained]:
+
+        def ask(candidate: Candidate, rows: HeldOut) -> list[RowResult]:
             report(Step(stage=f"measuring {candidate.name}"))
-            found[candidate.name] = measure(candidate, held_out, options.max_new_tokens, directory, report)
+            return measure(candidate, rows, options.max_new_tokens, directory, report)
+
+        judge_found = partial(_judge_all, rivals, trained, held_out, context, options.margin)
+        found: Found = {candidate.name: ask(candidate, held_out) for candidate in [*rivals, trained]}
+        penalty = choose_penalty(trained, held_out, found, judge_found, ask)
+        trained, found = replace(trained, repetition_penalty=penalty.kept), penalty.found
         if suite is not None:
             solved = solve_suite(
                 suite, [*rivals, trained], held_out, options.max_new_tokens, directory, report, measure
             )
             found = {name: [*results, *solved[name]] for name, results in found.items()}
-        numbers = {name: measure_all(results, context) for name, results in found.items()}
-        verdicts = {
-            rival.name: _judge(rival, trained, held_out, found, numbers, options.margin) for rival in rivals
-        }
-        name, verdict = _find_strictest(verdicts)
+        name, verdict = judge_found(found)
         write_json_lines(directory / ANSWERS_NAME, list(_list_answers(held_out, found)))
         record = {
             "base": base.name,
@@ -90,10 +93,9 @@ def run_gate(
             "adapter_sha256": adapter_sha256,
             "compared_with": name,
             **_describe_measuring(held_out, options),
-            "served_as": form.served_as,
-            "kept": dict(form.kept),
+            **_describe_serving(form, penalty),
             "suite": describe_suite(suite, found[name], found[trained.name]) if suite else None,
-            "numbers": numbers,
+            "numbers": {name: measure_all(results, context) for name, results in found.items()},
             **_describe_verdict(verdict),
         }
         write_record(directory, STAGE, record)
@@ -141,6 +143,8 @@ def render_report(record: Mapping[str, Any]) -> list[str]:
     )
     notes = [render_suite(suite)] if suite else []
     notes += [render_form(record["kept"])] if len(record.get("kept") or {}) > 1 else []
+    if tried := record.get("penalty"):  # as with forms, an earlier version's record has none
+        notes.append(render_penalty(tried, record["repetition_penalty"]))
     return [head, *lines, *notes, record["sentence"]]
 
 
@@ -153,6 +157,15 @@ def _describe_measuring(held_out: HeldOut, options: GateOptions) -> dict[str, An
     }
 
 
+def _describe_serving(form: Form, penalty: Penalty) -> dict[str, Any]:
+    return {
+        "served_as": form.served_as,
+        "kept": dict(form.kept),
+        "repetition_penalty": penalty.kept,
+        "penalty": penalty.tried,
+    }
+
+
 def _describe_verdict(verdict: Verdict) -> dict[str, Any]:
     return {
         "outcome": verdict.outcome.value,
@@ -162,11 +175,25 @@ def _describe_verdict(verdict: Verdict) -> dict[str, Any]:
     }
 
 
+def _judge_all(
+    rivals: Sequence[Candidate],
+    trained: Candidate,
+    held_out: HeldOut,
+    context: Context,
+    margin: float,
+    found: Found,
+) -> tuple[str, Verdict]:
+    """Return the verdict that counts, and over which rival: it must be better than each of them."""
+    numbers = {name: measure_all(results, context) for name, results in found.items()}
+    verdicts = {rival.name: _judge(rival, trained, held_out, found, numbers, margin) for rival in rivals}
+    return min(verdicts.items(), key=lambda item: (item[1].is_better, item[1].gain))
+
+
 def _judge(
     rival: Candidate,
     trained: Candidate,
     held_out: HeldOut,
-    found: Mapping[str, Sequence[RowResult]],
+    found: Found,
     numbers: Mapping[str, Numbers],
     margin: float,
 ) -> Verdict:
@@ -176,13 +203,7 @@ def _judge(
     return judge(found[rival.name], found[trained.name], old, numbers[trained.name], margin=margin)
 
 
-def _find_strictest(verdicts: Mapping[str, Verdict]) -> tuple[str, Verdict]:
-    """Return the verdict that counts: a model must be better than each that it could take the place of."""
-    order = sorted(verdicts.items(), key=lambda item: (item[1].is_better, item[1].gain))
-    return order[0]
-
-
-def _list_answers(held_out: HeldOut, found: Mapping[str, Sequence[RowResult]]) -> list[dict[str, Any]]:
+def _list_answers(held_out: HeldOut, found: Found) -> list[dict[str, Any]]:
     return [
         {
             "place": str(example.place),

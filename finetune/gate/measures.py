@@ -6,7 +6,7 @@ A further measure is a function of the results, and one more entry of `MEASURES`
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from assistant.errors import AssistantError
@@ -37,6 +37,10 @@ class RowResult:
     """Whether the model ended it by itself."""
     passed: bool | None = None
     """Whether an answer passed its problem's tests; None for a row that has none."""
+
+
+Found = Mapping[str, Sequence[RowResult]]
+"""For each model's name its results, row by row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

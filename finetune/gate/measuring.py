@@ -35,6 +35,8 @@ class Candidate:
     """In which tasks are put to it."""
     served_as: str = ""
     """As its manifest says."""
+    repetition_penalty: float | None = None
+    """With which it answers; None for its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ def measure_model(
         "train_format": held_out.train_format,
         "serve_format": candidate.serve_format,
         "served_as": candidate.served_as,
+        "repetition_penalty": candidate.repetition_penalty,
         "max_new_tokens": max_new_tokens,
         "rows": rows,
     }

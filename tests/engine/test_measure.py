@@ -89,6 +89,16 @@ def test_answers_and_scores_stand_in_the_order_of_the_rows(model: Path, tmp_path
     assert all(one["tokens"] == len(ROW["code"]) + 1 for one in results)
 
 
+def test_a_row_without_code_is_answered_and_not_scored_with_the_penalty_asked_for(
+    model: Path, tmp_path: Path
+) -> None:
+    rows = [{"task": ROW["task"], "input": "", "ask": True}]
+    (plain,) = run(model, tmp_path, rows, max_new_tokens=30)
+    (penalized,) = run(model, tmp_path, rows, max_new_tokens=30, repetition_penalty=1.5)
+    assert plain["tokens"] == penalized["tokens"] == 0
+    assert plain["reply"] != penalized["reply"]
+
+
 def test_a_prompt_longer_than_the_context_has_no_answer(model: Path, tmp_path: Path) -> None:
     (long,) = run(model, tmp_path, [{**ROW, "task": "x" * 2000, "ask": True}])
     assert (long["reply"], long["ended"]) == ("", False)

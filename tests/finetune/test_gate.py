@@ -15,7 +15,7 @@ from finetune.building import PrepareOptions, TokenizeOptions, build_data
 from finetune.examples import Example
 from finetune.gate.gate import GateOptions, render_report, run_gate
 from finetune.gate.measures import MEASURES, NLL, Context, Measure, RowResult, measure_all, normalize_code
-from finetune.gate.measuring import Candidate, HeldOut, choose_held_out
+from finetune.gate.measuring import Candidate, HeldOut, MeasureModel, choose_held_out
 from finetune.gate.verdict import Outcome, Verdict, judge
 from finetune.progress import Report
 from finetune.rundir import RunDir
@@ -191,7 +191,7 @@ class FakeMeasuring:
         ]
 
 
-def gate(run: RunDir, tmp_path: Path, measure: FakeMeasuring, **options: Any) -> dict[str, Any]:
+def gate(run: RunDir, tmp_path: Path, measure: MeasureModel, **options: Any) -> dict[str, Any]:
     trained = Candidate(name="new", directory=tmp_path / "base", serve_format="python-task")
     with run.locked():
         return run_gate(run, make_run_base(tmp_path), trained, GateOptions(**options), measure=measure)
@@ -271,6 +271,80 @@ def test_a_model_is_served_in_the_smallest_form_that_keeps_what_it_has_learnt(
     assert record["numbers"]["new"]["nll"] == pytest.approx(1.51)
     assert record["is_better"]
     assert "keeps in int4 10%, int8 98%: served as int8" in "\n".join(render_report(record))
+
+
+class Circling:
+    """Measures a better model, a few of whose answers never end, and what a penalty does to them."""
+
+    def __init__(self, **with_penalty: Any) -> None:
+        self.with_penalty = {"reply": CODE, "has_ended": True, **with_penalty}
+        self.asked: list[HeldOut] = []
+
+    def __call__(self, candidate: Candidate, held_out: HeldOut, *_: Any) -> list[RowResult]:
+        if candidate.repetition_penalty is not None:
+            self.asked.append(held_out)
+            return [
+                RowResult(example=one, nats=0.0, tokens=0, right=0, **self.with_penalty)
+                for one in held_out.examples
+            ]
+        nats = 15.0 if candidate.name == "new" else 20.0
+        return [
+            RowResult(example=one, nats=nats, tokens=10, right=5, reply=CODE, has_ended=place >= 2)
+            for place, one in enumerate(held_out.examples)
+        ]
+
+
+def test_a_penalty_is_kept_where_more_answers_end_with_it(run: RunDir, tmp_path: Path) -> None:
+    measure = Circling()
+    record = gate(run, tmp_path, measure, answers=18)
+    assert record["is_better"]
+    assert record["repetition_penalty"] == 1.05
+    assert record["penalty"] == {"penalty": 1.05, "answers": 18, "ended": [16, 18], "parsed": [18, 18]}
+    assert record["numbers"]["new"]["stop_rate"] == 1.0
+    assert record["numbers"]["new"][NLL] == 1.5
+    (asked,) = measure.asked
+    assert all(set(row) == {"task", "input", "ask"} for row in asked.rows)  # nothing is scored again
+    report = "\n".join(render_report(record))
+    assert "penalty 1.05: of 18 answers 18 end and 18 parse, without it 16 and 18; kept" in report
+    answers = (run.get_stage("gate") / "answers.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["new"]["ended"] for line in answers)
+
+
+@pytest.mark.parametrize(
+    "with_penalty",
+    [{"has_ended": False}, {"reply": "def f(:"}, {"reply": ""}],
+    ids=("ends", "parses", "empty"),
+)
+def test_a_penalty_that_makes_no_more_whole_answers_is_not_kept(
+    run: RunDir, tmp_path: Path, with_penalty: dict[str, Any]
+) -> None:
+    record = gate(run, tmp_path, Circling(**with_penalty))
+    assert record["is_better"]
+    assert record["repetition_penalty"] is None
+    assert record["numbers"]["new"]["stop_rate"] == pytest.approx(16 / 18)
+    assert "not kept" in "\n".join(render_report(record))
+
+
+def test_a_penalty_is_not_kept_where_the_model_would_be_no_better_with_it(
+    run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = "def g(x):\n    y = x\n    return y"
+    monkeypatch.setattr("finetune.gate.gate.normalize_code", lambda _: trained)
+    record = gate(run, tmp_path, Circling(reply=trained))  # more end, all parse, all are copies
+    assert (record["repetition_penalty"], record["is_better"]) == (None, True)
+    assert record["penalty"]["ended"] == [16, 18]
+
+
+def test_no_penalty_is_tried_with_a_model_that_is_no_better(run: RunDir, tmp_path: Path) -> None:
+    measure = Circling()
+    record = gate(run, tmp_path, measure, margin=0.3)
+    assert (record["repetition_penalty"], record["penalty"], measure.asked) == (None, None, [])
+
+
+def test_no_penalty_is_tried_where_enough_answers_end(run: RunDir, tmp_path: Path) -> None:
+    record = gate(run, tmp_path, FakeMeasuring(small=2.0, new=1.5))
+    assert (record["repetition_penalty"], record["penalty"]) == (None, None)
+    assert not any("penalty" in line for line in render_report(record))
 
 
 def test_a_model_that_learnt_nothing_is_served_as_ever(run: RunDir, tmp_path: Path) -> None:

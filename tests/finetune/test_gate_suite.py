@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,30 @@ def test_the_gate_solves_a_suite_with_both_models(
     assert rows[1]["small"]["passed"] is False
     answers = (run.get_stage("gate") / "answers.jsonl").read_text().splitlines()
     assert len(answers) == record["rows"]
+
+
+def test_a_suite_is_solved_with_the_penalty_that_the_model_is_served_with(
+    run: RunDir, suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = GateSuite(loaded=load_suite(str(suite)), judge=judge_by_number, sandbox="fake")
+    monkeypatch.setattr(gate_module, "open_suite", lambda _: opened)
+    solving: list[tuple[str, float | None]] = []
+
+    def measure_circling(candidate: Candidate, held_out: HeldOut, *more: Any) -> list[RowResult]:
+        if held_out.examples[0].task == "problem 0":
+            solving.append((candidate.name, candidate.repetition_penalty))
+        ends = candidate.name != "new" or candidate.repetition_penalty is not None
+        return [
+            replace(one, has_ended=ends or n > 0) for n, one in enumerate(measure(candidate, held_out, *more))
+        ]
+
+    trained = Candidate(name="new", directory=tmp_path / "base", serve_format="python-task")
+    with run.locked():
+        options = GateOptions(suite=str(suite))
+        record = run_gate(run, build_base(tmp_path), trained, options, measure=measure_circling)
+    assert record["repetition_penalty"] == 1.05
+    assert solving == [("small", None), ("new", 1.05)]
+    assert record["suite"]["gained"] == 4
 
 
 def test_problems_that_were_trained_on_are_left_out(suite: Path, example: Build) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,14 @@ class Fakes:
         self.measured.append(candidate.name)
         nats = self.nats.get(candidate.name, 2.0)
         return [self._answer(one, nats) for one in held_out.examples]
+
+    def circle(
+        self, candidate: Candidate, held_out: HeldOut, most: int, work: Path, report: Report
+    ) -> list[RowResult]:
+        """A measurement of a model whose answers end with a penalty alone."""
+        results = self.measure(candidate, held_out, most, work, report)
+        ends = candidate.name != "mine" or candidate.repetition_penalty is not None
+        return [replace(one, has_ended=ends or place > 0) for place, one in enumerate(results)]
 
     def _answer(self, example: Example, nats: float) -> RowResult:
         return RowResult(example=example, nats=10 * nats, tokens=10, right=5, reply="x = 1", has_ended=True)
@@ -301,6 +310,34 @@ def test_the_published_model_is_prompted_by_transformers_as_by_us(
     assert (directory / "LICENSE").read_text() == "Do as you like.\n"
 
 
+def test_a_penalty_that_was_kept_is_published_where_others_read_it(
+    run: RunDir, base: Base, fakes: Fakes
+) -> None:
+    run_training(run, base, TrainOptions(), stages=fakes.stages)
+    stages = Stages(merge=fakes.merge, measure=fakes.circle)
+    finished = finish_run(run, base, FinishOptions(name="mine"), stages=stages)
+    theirs: Any = transformers.GenerationConfig.from_pretrained(finished.directory)
+    assert theirs.repetition_penalty == 1.05
+    store().verify("mine")
+    card = (finished.directory / "README.md").read_text()
+    assert "with a repetition penalty of 1.05" in card
+    assert "12 end" in card
+
+
+def test_an_older_gates_record_is_made_anew_for_a_model_that_is_not_published(
+    run: RunDir, base: Base, fakes: Fakes
+) -> None:
+    finish(run, base, fakes, activate=False)
+    path = run.get_stage("gate") / "record.json"
+    record = json.loads(path.read_text())
+    del record["repetition_penalty"]
+    path.write_text(json.dumps(record))
+    store().remove("mine")
+    stages = Stages(merge=fakes.merge, measure=fakes.circle)
+    finish_run(run, base, FinishOptions(name="mine"), stages=stages)
+    assert run.read_record("gate")["repetition_penalty"] == 1.05
+
+
 def test_the_card_tells_base_data_settings_and_measures_and_no_row(
     run: RunDir, base: Base, fakes: Fakes
 ) -> None:
@@ -318,7 +355,8 @@ def test_an_export_in_16_bits_is_what_was_trained_and_is_made_once(
     record = run.read_record("merged16")
     assert record["equality"]["onto"] == "nf4"
     assert record["equality"]["kl"] < 0.001
-    assert (exported.path / "README.md").is_file()
+    for name in ("README.md", "generation_config.json"):
+        assert (exported.path / name).read_bytes() == (store().get_directory("mine") / name).read_bytes()
     transformers.AutoModelForCausalLM.from_pretrained(exported.path)
     assert export_model(run, base, "mine", "merged16", report_nothing) == exported
     assert run.read_record("merged16")["created"] == record["created"]
