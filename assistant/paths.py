@@ -56,6 +56,19 @@ def drafts_dir() -> Path:
     return data_dir() / "drafts"
 
 
+def cache_dir() -> Path:
+    """What can be made again: `ASSISTANT_CACHE`, where it is set."""
+    cache = os.environ.get("ASSISTANT_CACHE", "")
+    if cache:
+        return Path(cache).expanduser().absolute()
+    home = find_home()
+    if home is not None:
+        return home / "cache"
+    import platformdirs
+
+    return platformdirs.user_cache_path("assistant")
+
+
 def log_dir() -> Path:
     """Log files."""
     home = find_home()

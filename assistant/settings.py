@@ -20,7 +20,7 @@ from assistant.requests import Sampling
 PROJECT_FILE = ".assistant.toml"
 PROJECT_SECTIONS = frozenset({"sampling"})
 """A project's file comes with somebody's repository: it must not name a URL, a model or a program."""
-NOT_SETTINGS = frozenset({"ASSISTANT_HOME", "ASSISTANT_GENERATOR_TOKEN"})
+NOT_SETTINGS = frozenset({"ASSISTANT_HOME", "ASSISTANT_CACHE", "ASSISTANT_GENERATOR_TOKEN"})
 """Environment variables that start like a setting and are none."""
 
 

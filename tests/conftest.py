@@ -1,7 +1,8 @@
-"""The embedded model, fetched once for all tests that need the real one."""
+"""What all tests share: the compiled kernels, and the embedded model for those that need the real one."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,17 @@ from pathlib import Path
 
 import pytest
 from homes import Home
+
+os.environ["ASSISTANT_CACHE"] = str(Path(__file__).parents[1] / ".pytest_cache" / "assistant")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels() -> None:
+    """Build them once: homes of tests would each build their own, and answer differently before and after."""
+    from assistant.engine.kernels.compiling import compile_kernels, find_obstacle, is_compiled
+
+    if not find_obstacle() and not is_compiled():
+        compile_kernels()
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,8 @@ class BatchedModel:
         self._table = SlotTable(network.slots, placement.prefill_chunk, keeps_prefixes=network.keeps_prefixes)
         self._schedule = Schedule(self._table)
         self._arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._renew: Callable[[], Network] | None = None
+        self._lost: AssistantError | None = None
         self._closed = False
         self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name=f"engine-{name}", daemon=True)
@@ -73,6 +75,15 @@ class BatchedModel:
         for slot in range(self.slots):
             self._table.forget(slot)
 
+    def renew_when_idle(self, load: Callable[[], Network]) -> None:
+        """Take another network in the place of this one as soon as nothing runs.
+
+        Args:
+            load: Called on the engine's thread once this network's memory is free again. If it raises,
+                every request ends with an error until the model is loaded anew.
+        """
+        self._renew = load
+
     def active_sequences(self) -> int:
         """How many slots hold a sequence now."""
         return sum(not answer.ended for answer in self._schedule.running)
@@ -86,7 +97,7 @@ class BatchedModel:
         self._closed = True
         self._arrivals.put(None)
         self._thread.join()
-        del self._network
+        self.__dict__.pop("_network", None)
         release_memory()
 
     def _run(self) -> None:
@@ -94,6 +105,8 @@ class BatchedModel:
             self._beat = time.monotonic()
             self._receive(block=self._schedule.is_empty)
             self._schedule.drop_cancelled()
+            if self._renew and self._schedule.is_empty:
+                self._take_network(self._renew)
             while (answer := self._schedule.find_next()) is not None:
                 self._guarded([answer], lambda seated=answer: self._seat(seated))
             if (answer := self._schedule.find_prefilling()) is not None:
@@ -109,15 +122,32 @@ class BatchedModel:
     def _receive(self, *, block: bool) -> None:
         try:
             job = self._arrivals.get(timeout=IDLE_WAIT_S) if block else self._arrivals.get_nowait()
-            while job is not None:
+            while job is not None and self._lost is None:
                 state = JobState(job=job, left=job.sampling.n)
                 self._schedule.add(
                     build_answer(state, index, self._text, can_guess=self._network.keeps_prefixes)
                     for index in range(job.sampling.n)
                 )
                 job = self._arrivals.get_nowait()
+            if job is not None:
+                _end_unstarted(job, self._lost)
         except queue.Empty:
             pass
+
+    def _take_network(self, load: Callable[[], Network]) -> None:
+        self._renew = None
+        del self._network  # two at once may not fit
+        release_memory()
+        try:
+            self._network = load()
+        except Exception as error:
+            log.exception("the model %s could not be loaded again", self.name)
+            self._lost = out_of_memory_error(error, f"the model {self.name}") or GeneratorError(
+                f"the model {self.name} could not be loaded again", hint="`assistant stop`, then ask again"
+            )
+            return
+        self.forget_prompts()
+        self.memory_bytes = self._network.memory_bytes
 
     def _seat(self, answer: Answer) -> None:
         taken = self._schedule.seat(answer)
@@ -194,7 +224,7 @@ class BatchedModel:
         self._schedule.forget_ended()
 
 
-def _end_unstarted(job: Job) -> None:
+def _end_unstarted(job: Job, error: AssistantError | None = None) -> None:
     for index in range(job.sampling.n):
         job.sink(Finished(index=index, reason=FinishReason.CANCELLED))
-    job.sink(Ended())
+    job.sink(Ended(error=error))

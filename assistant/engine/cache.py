@@ -28,13 +28,16 @@ class SlotCache:
         shape = (slots, heads, tokens, head_dim)
         self.slots = slots
         self.tokens = tokens
-        self._keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
-        self._values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.heads = heads
+        self.head_dim = head_dim
+        self.dtype = dtype
+        self.keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self.values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
 
     @property
     def memory_bytes(self) -> int:
         """What is set aside."""
-        return sum(buffer.nbytes for buffer in [*self._keys, *self._values])
+        return sum(buffer.nbytes for buffer in [*self.keys, *self.values])
 
     @staticmethod
     def slot_bytes(*, layers: int, heads: int, tokens: int, head_dim: int, dtype: torch.dtype) -> int:
@@ -55,12 +58,12 @@ class SlotCache:
             Keys and values, each (heads, start + L, head_dim), views of the cache.
         """
         end = start + k.shape[1]
-        keys, values = self._keys[layer][slot], self._values[layer][slot]  # (heads, tokens, head_dim)
+        keys, values = self.keys[layer][slot], self.values[layer][slot]  # (heads, tokens, head_dim)
         keys[:, start:end] = k
         values[:, start:end] = v
         return keys[:, :end], values[:, :end]
 
     def copy_prefix(self, source: int, target: int, tokens: int) -> None:
         """Copy the first positions of one slot to another."""
-        for buffer in [*self._keys, *self._values]:
+        for buffer in [*self.keys, *self.values]:
             buffer[target, :, :tokens] = buffer[source, :, :tokens]

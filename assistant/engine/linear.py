@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from assistant.engine.kernels import packing
+from assistant.engine.kernels.ops import Kernels
+
 INT4_GROUP = 32
 """Columns that share a scale and a zero point."""
 
@@ -89,10 +92,40 @@ class Nf4Linear:
         return self._layer(x)
 
 
-AnyLinear = PlainLinear | Int8Linear | Int4Linear | Nf4Linear
+class PackedInt8Linear:
+    """Symmetric int8 with one scale for each row, on our kernel: x and result are float32."""
+
+    def __init__(self, packed: Tensor, scale: Tensor, rows: int, kernels: Kernels) -> None:
+        self._packed, self._scale, self._rows = packed, scale, rows
+        self._multiply = kernels.multiply_int8
+        self.memory_bytes = packed.nbytes + scale.nbytes
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Multiply."""
+        y = self._multiply(x, self._packed, self._scale)
+        return y if y.shape[1] == self._rows else y[:, : self._rows]
 
 
-def build_linear(weight: Tensor, quantization: str, device: torch.device) -> AnyLinear:
+class PackedInt4Linear:
+    """Groups of 32 columns with a scale and a lowest value, on our kernel: x and result are float32."""
+
+    def __init__(self, packed: Tensor, rows: int, kernels: Kernels) -> None:
+        self._packed, self._rows = packed, rows
+        self._multiply = kernels.multiply_int4
+        self.memory_bytes = packed.nbytes
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Multiply."""
+        y = self._multiply(x, self._packed)
+        return y if y.shape[1] == self._rows else y[:, : self._rows]
+
+
+AnyLinear = PlainLinear | Int8Linear | Int4Linear | Nf4Linear | PackedInt8Linear | PackedInt4Linear
+
+
+def build_linear(
+    weight: Tensor, quantization: str, device: torch.device, kernels: Kernels | None = None
+) -> AnyLinear:
     """Turn a matrix in the compute dtype into the form named.
 
     Args:
@@ -100,7 +133,12 @@ def build_linear(weight: Tensor, quantization: str, device: torch.device) -> Any
         quantization: `none`, `int8`, `int4` or `nf4`. int4 falls back to int8 where the columns do not
             divide into groups or the rows into the kernel's blocks of 16.
         device: Where it will be multiplied.
+        kernels: What int4 and int8 are multiplied with; None for torch's own. The columns must be packable.
     """
+    if kernels and quantization == "int4":
+        return PackedInt4Linear(packing.pack_int4(weight), weight.shape[0], kernels)
+    if kernels and quantization == "int8":
+        return PackedInt8Linear(*packing.pack_int8(weight), weight.shape[0], kernels)
     if quantization == "nf4":
         return Nf4Linear(weight, device)
     if quantization == "int4" and weight.shape[1] % INT4_GROUP == 0 and weight.shape[0] % 16 == 0:

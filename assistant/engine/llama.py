@@ -1,12 +1,11 @@
 # pyright: basic
 """The Llama architecture, written for inference: one forward pass for prefill and decode alike.
 
-RMSNorm, rotary positions, grouped-query attention, SwiGLU. Tokens of several sequences are laid end to
-end in one batch, so that every matrix is read once; attention runs sequence by sequence over its own
-slot of the cache. Knows nothing of text, sampling or requests.
+Tokens of several sequences are laid end to end in one batch, so that every matrix is read once; each
+attends to its own slot of the cache. What happens between the matrices is in `blocks`. Knows nothing of
+text, sampling or requests.
 
-Letters: N tokens in the batch, L tokens of one sequence, T positions so far, D hidden, H query heads,
-K key/value heads, G = H / K, E head size.
+Letters: N tokens in the batch, D hidden, H query heads, K key/value heads, E head size, I intermediate.
 """
 
 from __future__ import annotations
@@ -18,7 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from assistant.engine.blocks import Blocks, KernelBlocks, Segment, TorchBlocks
 from assistant.engine.cache import SlotCache
+from assistant.engine.kernels.ops import Kernels
 from assistant.engine.linear import AnyLinear
 
 
@@ -65,36 +66,27 @@ class LlamaWeights:
     """Multiplies cosine and sine: 1 but for YaRN."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """The tokens of one sequence in a batch."""
-
-    slot: int
-    start: int
-    """Position of its first token."""
-    length: int
-
-
 class LlamaNetwork:
     """A Llama with its cache."""
 
     keeps_prefixes = True
 
-    def __init__(self, shape: LlamaShape, weights: LlamaWeights, cache: SlotCache, quantization: str) -> None:
+    def __init__(
+        self, shape: LlamaShape, weights: LlamaWeights, cache: SlotCache, quantization: str,
+        kernels: Kernels | None = None,
+    ) -> None:  # fmt: skip
         self.vocab_size = shape.vocab_size
         self.quantization = quantization
         self.slots = cache.slots
-        self._shape = shape
         self._weights = weights
         self._cache = cache
         self._device = weights.embedding.device
-        angles = torch.outer(
-            torch.arange(cache.tokens, device=self._device).float(), weights.rope_inverse_frequencies
-        )  # (T, E / 2)
-        angles = torch.cat([angles, angles], dim=-1)
-        dtype = weights.embedding.dtype
-        self._cosine = (angles.cos() * weights.rope_scale).to(dtype)  # (T, E)
-        self._sine = (angles.sin() * weights.rope_scale).to(dtype)
+        cosine, sine = rope_angles(weights, cache.tokens)
+        self._blocks: Blocks = (
+            KernelBlocks(cache, cosine, sine, shape.heads, shape.rms_eps, kernels)
+            if kernels
+            else TorchBlocks(cache, cosine, sine, shape.heads, shape.rms_eps)
+        )
 
     @property
     def memory_bytes(self) -> int:
@@ -127,74 +119,26 @@ class LlamaNetwork:
 
     @torch.inference_mode()
     def _forward(self, ids: Sequence[int], segments: Sequence[Segment]) -> Tensor:
-        weights, eps = self._weights, self._shape.rms_eps
-        positions = torch.cat([torch.arange(s.start, s.start + s.length) for s in segments])
-        positions = positions.to(self._device)  # (N,)
-        cosine = self._cosine[positions][:, None]  # (N, 1, E)
-        sine = self._sine[positions][:, None]
-        masks = [_causal_mask(s, self._group(), self._device) for s in segments]
+        weights = self._weights
+        norm, gate, attend = self._blocks.norm, self._blocks.gate, self._blocks.attention(segments)
         x = functional.embedding(torch.tensor(ids, device=self._device), weights.embedding)  # (N, D)
+        x = x.to(self._blocks.dtype)
         for index, layer in enumerate(weights.layers):
-            normed = rms_norm(x, layer.attention_norm, eps)
-            x = x + layer.output(self._attend(index, layer, normed, segments, masks, (cosine, sine)))
-            gate, up = layer.gate_up(rms_norm(x, layer.mlp_norm, eps)).chunk(2, dim=-1)  # (N, I) each
-            x = x + layer.down(functional.silu(gate) * up)
-        return rms_norm(x, weights.norm, eps)  # (N, D)
-
-    def _attend(
-        self, index: int, layer: LlamaLayer, x: Tensor, segments: Sequence[Segment],
-        masks: Sequence[Tensor | None], rotation: tuple[Tensor, Tensor],
-    ) -> Tensor:  # fmt: skip
-        shape = self._shape
-        heads, kv_heads, size = shape.heads, shape.kv_heads, shape.head_dim
-        qkv = layer.qkv(x).view(x.shape[0], heads + 2 * kv_heads, size)  # (N, H + 2K, E)
-        turned = rotate(qkv[:, : heads + kv_heads], *rotation)
-        q, k, v = turned[:, :heads], turned[:, heads:], qkv[:, heads + kv_heads :]
-        parts: list[Tensor] = []
-        begin = 0
-        for segment, mask in zip(segments, masks, strict=True):
-            end = begin + segment.length
-            keys, values = self._cache.extend(
-                index, segment.slot, segment.start, k[begin:end].transpose(0, 1), v[begin:end].transpose(0, 1)
-            )  # (K, T, E) each
-            # Query heads that share a key head become more queries of it: no key is copied.
-            queries = q[begin:end].view(-1, kv_heads, self._group(), size)  # (L, K, G, E)
-            queries = queries.permute(1, 2, 0, 3).reshape(kv_heads, -1, size)  # (K, G L, E)
-            mixed = functional.scaled_dot_product_attention(
-                queries[None], keys[None], values[None], attn_mask=mask
-            )[0]
-            mixed = mixed.view(kv_heads, self._group(), segment.length, size).permute(2, 0, 1, 3)
-            parts.append(mixed.reshape(segment.length, heads * size))
-            begin = end
-        return parts[0] if len(parts) == 1 else torch.cat(parts)  # (N, H E)
-
-    def _group(self) -> int:
-        return self._shape.heads // self._shape.kv_heads
+            x = x + layer.output(attend(index, layer.qkv(norm(x, layer.attention_norm))))
+            x = x + layer.down(gate(layer.gate_up(norm(x, layer.mlp_norm))))
+        return norm(x, weights.norm)  # (N, D)
 
     @torch.inference_mode()
     def _logits(self, hidden: Tensor) -> Tensor:
         return self._weights.head(hidden).float()
 
 
-def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
-    """Scale x (N, D) to root mean square 1, then by `weight` (D,) (Zhang and Sennrich, 2019)."""
-    return functional.rms_norm(x, weight.shape, weight, eps)
-
-
-def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turn x (N, heads, E) by its position's angles (N, 1, E); halves are paired, as in RoFormer's port."""
-    half = x.shape[-1] // 2
-    turned = torch.cat([-x[..., half:], x[..., :half]], dim=-1)
-    return x * cosine + turned * sine
-
-
-def _causal_mask(segment: Segment, group: int, device: torch.device) -> Tensor | None:
-    """(G L, T), true where a query may look; None for a single token, which sees all before it."""
-    if segment.length == 1:
-        return None
-    rows = torch.arange(segment.start, segment.start + segment.length, device=device)
-    columns = torch.arange(segment.start + segment.length, device=device)
-    return (columns[None, :] <= rows[:, None]).repeat(group, 1)
+def rope_angles(weights: LlamaWeights, tokens: int) -> tuple[Tensor, Tensor]:
+    """Return cosine and sine of all positions, (tokens, E) each, float32."""
+    positions = torch.arange(tokens, device=weights.rope_inverse_frequencies.device).float()
+    angles = torch.outer(positions, weights.rope_inverse_frequencies)  # (tokens, E / 2)
+    angles = torch.cat([angles, angles], dim=-1)
+    return angles.cos() * weights.rope_scale, angles.sin() * weights.rope_scale
 
 
 def _matrix_bytes(weights: LlamaWeights) -> int:

@@ -18,6 +18,8 @@ from torch import Tensor
 from assistant.engine.cache import SlotCache
 from assistant.engine.device import Placement, fit_slots
 from assistant.engine.interface import LoadProgress
+from assistant.engine.kernels.ops import HEAD_SIZES, Kernels
+from assistant.engine.kernels.packing import is_packable
 from assistant.engine.linear import PlainLinear, build_linear
 from assistant.engine.llama import LlamaLayer, LlamaNetwork, LlamaShape, LlamaWeights
 from assistant.errors import ModelError
@@ -42,7 +44,7 @@ def is_supported(config: Any, context: int) -> bool:
 
 def load_llama(
     directory: Path, config: Any, placement: Placement, context: int,
-    report: Callable[[LoadProgress], None],
+    report: Callable[[LoadProgress], None], kernels: Kernels | None = None,
 ) -> LlamaNetwork:  # fmt: skip
     """Read and quantise all weights.
 
@@ -56,12 +58,18 @@ def load_llama(
     def read(name: str, *expected: int) -> Tensor:
         return files.read(name, expected).to(dtype)
 
+    kernels = kernels if fits_kernels(shape, kind) else None
+    norm_dtype = torch.float32 if kernels else dtype
+
+    def norm(name: str) -> Tensor:
+        return read(name, shape.hidden).to(device, norm_dtype)
+
     hidden, size = shape.hidden, shape.head_dim
     embedding = read("model.embed_tokens.weight", shape.vocab_size, hidden)
     layers: list[LlamaLayer] = []
     for index in range(shape.layers):
         report(LoadProgress(stage="reading weights", fraction=index / shape.layers))
-        layers.append(_read_layer(read, f"model.layers.{index}", shape, placement))
+        layers.append(_read_layer(read, norm, f"model.layers.{index}", shape, placement, kernels))
     if config.tie_word_embeddings or not files.has("lm_head.weight"):
         head_matrix = embedding
     else:
@@ -72,28 +80,36 @@ def load_llama(
     head = (
         PlainLinear(embedding)
         if head_kind == "none" and head_matrix.shape == embedding.shape and config.tie_word_embeddings
-        else build_linear(head_matrix, head_kind, device)
+        else build_linear(head_matrix, head_kind, device, kernels)
     )
     frequencies, rope_scale = rope_frequencies(config, size)
     weights = LlamaWeights(
         embedding=embedding,
         layers=tuple(layers),
-        norm=read("model.norm.weight", hidden).to(device),
+        norm=norm("model.norm.weight"),
         head=head,
         rope_inverse_frequencies=frequencies.to(device),
         rope_scale=rope_scale,
     )
-    slots = fit_slots(
-        placement,
-        SlotCache.slot_bytes(
-            layers=shape.layers, heads=shape.kv_heads, tokens=context, head_dim=size, dtype=dtype
-        ),
+    return LlamaNetwork(shape, weights, build_cache(shape, placement, context), kind, kernels)
+
+
+def build_cache(shape: LlamaShape, placement: Placement, context: int) -> SlotCache:
+    """Set memory aside for as many slots as fit beside the weights, which are loaded already."""
+    numbers: Any = {
+        "layers": shape.layers, "heads": shape.kv_heads, "tokens": context, "head_dim": shape.head_dim,
+        "dtype": placement.dtype,
+    }  # fmt: skip
+    slots = fit_slots(placement, SlotCache.slot_bytes(**numbers))
+    return SlotCache(**numbers, slots=slots, device=placement.device)
+
+
+def fits_kernels(shape: LlamaShape, quantization: str) -> bool:
+    """Say whether the compiled kernels can compute this shape in this form."""
+    columns = (shape.hidden, shape.intermediate, shape.heads * shape.head_dim)
+    return (
+        quantization in ("int4", "int8") and all(map(is_packable, columns)) and shape.head_dim in HEAD_SIZES
     )
-    cache = SlotCache(
-        layers=shape.layers, slots=slots, heads=shape.kv_heads, tokens=context,
-        head_dim=size, dtype=dtype, device=device,
-    )  # fmt: skip
-    return LlamaNetwork(shape, weights, cache, kind)
 
 
 def build_shape(config: Any) -> LlamaShape:
@@ -134,22 +150,23 @@ def _rope(config: Any) -> dict[str, Any]:
 
 
 def _read_layer(
-    read: Callable[..., Tensor], prefix: str, shape: LlamaShape, placement: Placement
-) -> LlamaLayer:
+    read: Callable[..., Tensor], norm: Callable[[str], Tensor], prefix: str, shape: LlamaShape,
+    placement: Placement, kernels: Kernels | None,
+) -> LlamaLayer:  # fmt: skip
     hidden, inner = shape.hidden, shape.intermediate
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     device, kind = placement.device, placement.quantization
 
     def matrix(names: Sequence[str], rows: Sequence[int], columns: int) -> Any:
         parts = [read(f"{prefix}.{n}.weight", r, columns) for n, r in zip(names, rows, strict=True)]
-        return build_linear(torch.cat(parts), kind, device)
+        return build_linear(torch.cat(parts), kind, device, kernels)
 
     attention = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
     return LlamaLayer(
-        attention_norm=read(f"{prefix}.input_layernorm.weight", hidden).to(device),
+        attention_norm=norm(f"{prefix}.input_layernorm.weight"),
         qkv=matrix(attention, (queries, keys, keys), hidden),
         output=matrix(("self_attn.o_proj",), (hidden,), queries),
-        mlp_norm=read(f"{prefix}.post_attention_layernorm.weight", hidden).to(device),
+        mlp_norm=norm(f"{prefix}.post_attention_layernorm.weight"),
         gate_up=matrix(("mlp.gate_proj", "mlp.up_proj"), (inner, inner), hidden),
         down=matrix(("mlp.down_proj",), (hidden,), inner),
     )

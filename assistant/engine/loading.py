@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import gc
-import os
+import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,24 @@ import transformers
 from assistant.config import Config
 from assistant.engine import llama_weights, other
 from assistant.engine.batch import BatchedModel
-from assistant.engine.device import Placement, choose_placement
+from assistant.engine.device import CPU_ONLY, Placement, choose_placement
 from assistant.engine.interface import LoadedModel, LoadModel, LoadProgress
+from assistant.engine.kernels.compiling import (
+    CannotCompileError,
+    compile_kernels,
+    find_kernels,
+    find_obstacle,
+    is_compiled,
+)
+from assistant.engine.kernels.ops import Kernels
 from assistant.engine.memory import out_of_memory_error
 from assistant.engine.network import Network
+from assistant.engine.processor import usable_cores
 from assistant.engine.text import ModelText
 from assistant.errors import AssistantError, ModelError
 from assistant.models.manifest import read_manifest
+
+log = logging.getLogger(__name__)
 
 DEFAULT_CONTEXT = 8192
 """Cache is set aside for so many tokens in each slot, where the model can do more."""
@@ -45,6 +57,8 @@ class Parts:
     text: ModelText
     context_tokens: int
     placement: Placement
+    lacks_kernels: bool = False
+    """Whether it would be faster with kernels that this machine can have."""
 
     def start(self, name: str) -> BatchedModel:
         """Start the thread; from now on the network is its own."""
@@ -60,16 +74,26 @@ class Parts:
 def load_model(directory: Path, config: Config, report: Callable[[LoadProgress], None]) -> BatchedModel:
     """Load a model; blocks for seconds to minutes.
 
+    Where the compiled kernels are not there yet, it answers by torch's until they are.
+
     Raises:
         ModelError: The directory does not hold a model that can be run.
         OutOfMemoryError: The device has no room for it.
         ConfigError: The settings ask for what this machine does not have.
     """
     manifest = read_manifest(directory)
-    parts = load_parts(
-        directory, manifest.name, manifest.prompt_format, config, report, served_as=manifest.served_as
-    )
-    return parts.start(manifest.name)
+
+    def load(*, compiles: bool) -> Parts:
+        return load_parts(
+            directory, manifest.name, manifest.prompt_format, config, report,
+            served_as=manifest.served_as, compiles=compiles,
+        )  # fmt: skip
+
+    parts = load(compiles=False)
+    model = parts.start(manifest.name)
+    if parts.lacks_kernels:
+        compile_in_background(lambda: model.renew_when_idle(lambda: load(compiles=False).network))
+    return model
 
 
 def load_parts(
@@ -80,20 +104,32 @@ def load_parts(
     report: Callable[[LoadProgress], None],
     *,
     served_as: str = "",
+    compiles: bool = True,
 ) -> Parts:
     """Load a model that need not be in the store yet.
+
+    Args:
+        directory: Of the model.
+        name: For messages.
+        prompt_format: In which tasks are put to it.
+        config: The settings.
+        report: Told what goes on.
+        served_as: What its manifest says of its weights on a CPU.
+        compiles: Whether to compile the kernels first where that was not done yet.
 
     Raises:
         AssistantError: As `load_model`.
     """
     placement = choose_placement(config.engine, usable_cores=usable_cores(), served_as=served_as)
     torch.set_num_threads(placement.prefill_threads)
+    wanted = placement.device.type == "cpu" and placement.quantization in CPU_ONLY
+    kernels = _find_kernels(report, compiles=compiles) if wanted else None
     report(LoadProgress(stage="reading the tokenizer"))
     try:
         model_config = _read_config(directory)
         text = ModelText(directory, model_config, prompt_format)
         context = _context_tokens(model_config, config.engine.context_tokens)
-        network = _load_network(directory, model_config, placement, context, report)
+        network = _load_network(directory, model_config, placement, context, report, kernels)
     except AssistantError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError) as error:
@@ -103,14 +139,37 @@ def load_parts(
             hint=f"`assistant models verify {name}` says whether its files are whole",
         )) from error  # fmt: skip
     gc.collect()
-    return Parts(network=network, text=text, context_tokens=context, placement=placement)
+    return Parts(
+        network=network, text=text, context_tokens=context, placement=placement,
+        lacks_kernels=wanted and kernels is None and not find_obstacle(),
+    )  # fmt: skip
 
 
-def usable_cores() -> int:
-    """Cores that this process may use, which in a container is fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def compile_in_background(done: Callable[[], object]) -> None:
+    """Compile the kernels on a thread, and call `done` there once they can be loaded."""
+
+    def run() -> None:
+        if _compile() and find_kernels() is not None:
+            done()
+
+    threading.Thread(target=run, name="kernels", daemon=True).start()
+
+
+def _find_kernels(report: Callable[[LoadProgress], None], *, compiles: bool) -> Kernels | None:
+    if compiles and not is_compiled() and not find_obstacle():
+        report(LoadProgress(stage="compiling the engine for this processor, once"))
+        _compile()
+    return find_kernels()
+
+
+def _compile() -> bool:
+    log.info("compiling the kernels for this processor")
+    try:
+        log.info("the kernels are in %s", compile_kernels())
+    except CannotCompileError as error:
+        log.warning("answers come slower, without compiled kernels: %s", error)
+        return False
+    return True
 
 
 def _read_config(directory: Path) -> Any:
@@ -125,8 +184,8 @@ def _context_tokens(model_config: Any, wanted: int) -> int:
 
 def _load_network(
     directory: Path, model_config: Any, placement: Placement, context: int,
-    report: Callable[[LoadProgress], None],
+    report: Callable[[LoadProgress], None], kernels: Kernels | None,
 ) -> Network:  # fmt: skip
     if llama_weights.is_supported(model_config, context):
-        return llama_weights.load_llama(directory, model_config, placement, context, report)
+        return llama_weights.load_llama(directory, model_config, placement, context, report, kernels)
     return other.load_other(directory, model_config, placement, report)

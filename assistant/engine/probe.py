@@ -7,9 +7,7 @@ A process of its own, since importing torch takes seconds and a broken driver ma
 from __future__ import annotations
 
 import json
-import platform
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +15,7 @@ import torch
 from assistant.config import EngineSettings
 from assistant.engine.device import choose_placement
 from assistant.engine.linear import Nf4Linear
-from assistant.engine.loading import usable_cores
+from assistant.engine.processor import processor_flags, processor_name, usable_cores
 
 
 def probe_machine() -> dict[str, Any]:
@@ -51,9 +49,9 @@ def _probe_gpus(errors: list[str]) -> list[dict[str, Any]]:
 
 
 def _probe_processor() -> dict[str, Any]:
-    flags = _processor_flags()
+    flags = processor_flags()
     return {
-        "model": _processor_name() or platform.processor() or platform.machine(),
+        "model": processor_name(),
         "cores_usable": usable_cores(),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "avx2": "avx2" in flags,
@@ -84,22 +82,6 @@ def _probe_nf4(errors: list[str]) -> dict[str, Any]:
         "relative_error": round(error, 4),
         "seconds": round(time.monotonic() - started, 3),
     }
-
-
-def _processor_lines(key: str) -> list[str]:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return []
-    return [line.partition(":")[2].strip() for line in text.splitlines() if line.startswith(key)]
-
-
-def _processor_name() -> str:
-    return next(iter(_processor_lines("model name")), "")
-
-
-def _processor_flags() -> set[str]:
-    return set(next(iter(_processor_lines("flags")), "").split())
 
 
 if __name__ == "__main__":

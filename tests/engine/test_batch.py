@@ -117,6 +117,40 @@ def test_an_answer_ends_where_the_model_ends_it(model: BatchedModel) -> None:
     assert model.active_sequences() == 0
 
 
+def test_another_network_takes_over_once_nothing_runs(model: BatchedModel, network: CountingNetwork) -> None:
+    network.gate = threading.Semaphore(0)
+    running = Collected([4])
+    model.submit(running.job)
+    other, loaded = CountingNetwork(), threading.Event()
+
+    def load() -> CountingNetwork:
+        loaded.set()
+        return other
+
+    model.renew_when_idle(load)
+    network.gate.release(1000)
+    assert running.wait().text() == "5 6 7 8 9 "
+    assert loaded.wait(20)
+    done = Collected([4])
+    model.submit(done.job)
+    assert done.wait().text() == "5 6 7 8 9 "
+    assert other.batches
+
+
+def test_a_network_that_cannot_be_loaded_again_ends_requests_with_an_error(model: BatchedModel) -> None:
+    tried = threading.Event()
+
+    def load() -> CountingNetwork:
+        tried.set()
+        raise OSError("gone")
+
+    model.renew_when_idle(load)
+    assert tried.wait(20)
+    done = Collected([4])
+    model.submit(done.job)
+    assert "could not be loaded again" in str(done.wait().end().error)
+
+
 def test_max_tokens_cuts_an_answer_off(model: BatchedModel) -> None:
     done = Collected([1], max_tokens=3)
     model.submit(done.job)
