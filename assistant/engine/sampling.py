@@ -14,6 +14,9 @@ from torch import Tensor
 
 from assistant.requests import Sampling
 
+LIKELIEST = 256
+"""Where so many reach top-p together, the other tokens are not sorted: of 49,152, that takes 8 ms."""
+
 
 def choose_token(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
     """Choose the next token of one sequence.
@@ -26,7 +29,19 @@ def choose_token(scores: Tensor, sampling: Sampling, generator: torch.Generator)
     if sampling.temperature == 0:
         return int(scores.argmax())
     kept = filter_scores(scores.cpu().float(), sampling)
-    return int(torch.multinomial(torch.softmax(kept, dim=-1), 1, generator=generator))
+    return draw_token(torch.softmax(kept, dim=-1), generator)
+
+
+def draw_token(probabilities: Tensor, generator: torch.Generator) -> int:
+    """Draw a token by one random number: the first up to which the probabilities add up to it.
+
+    Args:
+        probabilities: (vocab,), at least one above 0. One that is 0 is never drawn.
+        generator: Of random numbers, on the CPU.
+    """
+    sums = probabilities.cumsum(dim=0, dtype=torch.float64)
+    mark = (1 - torch.rand((), generator=generator, dtype=torch.float64)) * sums[-1]  # above 0
+    return int(torch.searchsorted(sums, mark))
 
 
 def penalize_repetition(logits: Tensor, seen: Sequence[int], penalty: float) -> Tensor:
@@ -76,7 +91,10 @@ def find_nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     Returns:
         (vocab,), bool; at least one is true.
     """
-    ordered, order = probabilities.sort(descending=True)
+    count = min(LIKELIEST, probabilities.shape[-1])
+    ordered, order = probabilities.topk(count)
+    if count < probabilities.shape[-1] and ordered.sum() < top_p:
+        ordered, order = probabilities.sort(descending=True)
     before = ordered.cumsum(dim=0) - ordered  # the mass of the likelier ones
     return torch.zeros_like(probabilities, dtype=torch.bool).scatter(0, order, before < top_p)
 

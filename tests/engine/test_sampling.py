@@ -10,7 +10,13 @@ from jobs import Collected
 from assistant.config import EngineSettings
 from assistant.engine.device import choose_placement
 from assistant.engine.loading import Parts
-from assistant.engine.sampling import choose_token, filter_scores, find_nucleus, penalize_repetition
+from assistant.engine.sampling import (
+    choose_token,
+    draw_token,
+    filter_scores,
+    find_nucleus,
+    penalize_repetition,
+)
 from assistant.requests import Sampling
 
 warpers: Any = transformers
@@ -38,6 +44,24 @@ def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     draws = [choose_token(scores, Sampling(temperature=1), generator) for _ in range(3000)]
     shares = [draws.count(token) / len(draws) for token in range(3)]
     assert all(abs(share - expected) < 0.03 for share, expected in zip(shares, [0.5, 0.3, 0.2], strict=True))
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 0.5, 4.0])
+def test_the_nucleus_of_many_tokens_is_that_of_all_of_them_sorted(sharpness: float) -> None:
+    probabilities = torch.softmax(
+        sharpness * torch.randn(4000, generator=torch.Generator().manual_seed(3)), -1
+    )
+    kept = find_nucleus(probabilities, 0.9)
+    ordered = probabilities.sort(descending=True).values
+    count = int((ordered.cumsum(0) - ordered < 0.9).sum())
+    assert int(kept.sum()) == count
+    assert float(probabilities[kept].min()) == float(ordered[count - 1])
+
+
+def test_a_token_without_probability_is_never_drawn() -> None:
+    probabilities = torch.tensor([0.0, 0.5, 0.0, 0.5, 0.0])
+    generator = torch.Generator().manual_seed(0)
+    assert {draw_token(probabilities, generator) for _ in range(200)} == {1, 3}
 
 
 def test_the_nucleus_is_the_smallest_set_that_reaches_top_p() -> None:
