@@ -189,7 +189,7 @@ class BatchedModel:
         """
         accepted = 0
         for row, guessed in zip(logits, [*guess, None], strict=True):
-            if not bool(row.isfinite().all()):
+            if not bool(row.sum().isfinite()):  # a tenth of the time that looking at each takes
                 self._table.forget(answer.slot)
                 answer.fail(GeneratorError(f"the model {self.name} computed numbers that are not finite"))
                 break
