@@ -48,7 +48,7 @@ class BatchedModel:
         self._network = network
         self._text = text
         self._placement = placement
-        self._table = SlotTable(network.slots, placement.prefill_chunk, keeps_prefixes=network.keeps_prefixes)
+        self._table = _build_table(network, placement)
         self._schedule = Schedule(self._table)
         self._arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._renew: Callable[[], Network] | None = None
@@ -146,8 +146,9 @@ class BatchedModel:
                 f"the model {self.name} could not be loaded again", hint="`assistant stop`, then ask again"
             )
             return
-        self.forget_prompts()
-        self.memory_bytes = self._network.memory_bytes
+        self._table = _build_table(self._network, self._placement)
+        self._schedule = Schedule(self._table)
+        self.slots, self.memory_bytes = self._network.slots, self._network.memory_bytes
 
     def _seat(self, answer: Answer) -> None:
         taken = self._schedule.seat(answer)
@@ -222,6 +223,11 @@ class BatchedModel:
                 answer.fail(failure)
             release_memory()
         self._schedule.forget_ended()
+
+
+def _build_table(network: Network, placement: Placement) -> SlotTable:
+    unit = 1 if network.is_invariant else placement.prefill_chunk
+    return SlotTable(network.slots, unit if network.keeps_prefixes else 0)
 
 
 def _end_unstarted(job: Job, error: AssistantError | None = None) -> None:

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from assistant.engine.blocks import Blocks, KernelBlocks, Segment, TorchBlocks
+from assistant.engine.blocks import Attention, Blocks, KernelBlocks, Segment, TorchBlocks
 from assistant.engine.cache import SlotCache
+from assistant.engine.graphs import Capture, CudaGraphs, GraphedDecode
 from assistant.engine.kernels.ops import Kernels
 from assistant.engine.linear import AnyLinear
+from assistant.engine.static_step import StaticRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +81,7 @@ class LlamaNetwork:
         self.vocab_size = shape.vocab_size
         self.quantization = quantization
         self.slots = cache.slots
+        self.is_invariant = kernels is not None
         self._weights = weights
         self._cache = cache
         self._device = weights.embedding.device
@@ -87,6 +91,23 @@ class LlamaNetwork:
             if kernels
             else TorchBlocks(cache, cosine, sine, shape.heads, shape.rms_eps)
         )
+        self._graphed: GraphedDecode | None = None
+        if self._device.type == "cuda":
+            self.decode_by_graphs(CudaGraphs())
+
+    def decode_by_graphs(self, capture: Capture) -> None:
+        """Decode from now on in steps of fixed shape, each captured when it first comes.
+
+        Raises:
+            ValueError: The compiled kernels compute this model.
+        """
+        if not isinstance(self._blocks, TorchBlocks):
+            raise ValueError("steps of fixed shape are computed by torch alone")
+        self._cache.clear()
+        self._graphed = GraphedDecode(
+            partial(_static_logits, self._weights, self._blocks), capture,
+            cache_slots=self._cache.slots, cache_tokens=self._cache.tokens, device=self._device,
+        )  # fmt: skip
 
     @property
     def memory_bytes(self) -> int:
@@ -100,6 +121,8 @@ class LlamaNetwork:
 
     def prefill(self, slot: int, start: int, ids: Sequence[int]) -> Tensor:
         """Compute a prompt's next tokens; see `Network`."""
+        if self._graphed:
+            self._cache.cut(slot, start + len(ids))
         hidden = self._forward(ids, [Segment(slot=slot, start=start, length=len(ids))])
         return self._logits(hidden[-1:])[0]
 
@@ -107,6 +130,11 @@ class LlamaNetwork:
         self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[Sequence[int]]
     ) -> Tensor:
         """Compute the next token, or several guessed ones, of each sequence; see `Network`."""
+        if self._graphed:
+            for slot, position, tokens in zip(slots, positions, ids, strict=True):
+                self._cache.note_end(slot, position + len(tokens))
+            if (logits := self._graphed.compute(slots, positions, ids)) is not None:
+                return logits
         segments = [
             Segment(slot=slot, start=position, length=len(tokens))
             for slot, position, tokens in zip(slots, positions, ids, strict=True)
@@ -115,22 +143,31 @@ class LlamaNetwork:
 
     def copy_prefix(self, source: int, target: int, tokens: int) -> None:
         """Copy the first positions of one slot's cache to another's."""
+        self._cache.note_end(target, tokens)
         self._cache.copy_prefix(source, target, tokens)
 
     @torch.inference_mode()
     def _forward(self, ids: Sequence[int], segments: Sequence[Segment]) -> Tensor:
-        weights = self._weights
-        norm, gate, attend = self._blocks.norm, self._blocks.gate, self._blocks.attention(segments)
-        x = functional.embedding(torch.tensor(ids, device=self._device), weights.embedding)  # (N, D)
-        x = x.to(self._blocks.dtype)
-        for index, layer in enumerate(weights.layers):
-            x = x + layer.output(attend(index, layer.qkv(norm(x, layer.attention_norm))))
-            x = x + layer.down(gate(layer.gate_up(norm(x, layer.mlp_norm))))
-        return norm(x, weights.norm)  # (N, D)
+        tokens = torch.tensor(ids, device=self._device)
+        return forward(self._weights, self._blocks, tokens, self._blocks.attention(segments))
 
     @torch.inference_mode()
     def _logits(self, hidden: Tensor) -> Tensor:
         return self._weights.head(hidden).float()
+
+
+def forward(weights: LlamaWeights, blocks: Blocks, ids: Tensor, attend: Attention) -> Tensor:
+    """Compute the hidden states (N, D) of tokens (N,) that `attend` knows the places of."""
+    norm, gate = blocks.norm, blocks.gate
+    x = functional.embedding(ids, weights.embedding).to(blocks.dtype)  # (N, D)
+    for index, layer in enumerate(weights.layers):
+        x = x + layer.output(attend(index, layer.qkv(norm(x, layer.attention_norm))))
+        x = x + layer.down(gate(layer.gate_up(norm(x, layer.mlp_norm))))
+    return norm(x, weights.norm)
+
+
+def _static_logits(weights: LlamaWeights, blocks: TorchBlocks, rows: StaticRows) -> Tensor:
+    return weights.head(forward(weights, blocks, rows.ids, blocks.attention_at(rows)))
 
 
 def rope_angles(weights: LlamaWeights, tokens: int) -> tuple[Tensor, Tensor]:

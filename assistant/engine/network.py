@@ -17,6 +17,8 @@ class Network(Protocol):
     """What the weights really are: `none`, `int8`, `int4` or `nf4`."""
     keeps_prefixes: bool
     """Whether a slot's cache can be cut back to any position and copied."""
+    is_invariant: bool
+    """Whether a token's numbers are the same, bit by bit, whatever else is computed in the same step."""
 
     @property
     def memory_bytes(self) -> int:

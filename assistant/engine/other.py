@@ -28,6 +28,7 @@ class OtherNetwork:
         self.slots = slots
         self.quantization = quantization
         kinds = getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"]
+        self.is_invariant = False
         self.keeps_prefixes = set(kinds) == {"full_attention"}
         self._model = model
         self._device = device

@@ -49,7 +49,7 @@ class Schedule:
         """Free the slots of answers that have ended."""
         for answer in self.running:
             if answer.ended:
-                self._table.release(answer.slot)
+                self._table.release(answer.slot, [*answer.job.ids, *answer.tokens][: answer.computed])
         self.running = [answer for answer in self.running if not answer.ended]
         if any(answer.ended for answer in self._waiting):
             self._waiting = deque(answer for answer in self._waiting if not answer.ended)

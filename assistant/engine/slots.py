@@ -1,7 +1,8 @@
 """Which sequence sits in which slot, and which prompt beginnings the cache still holds.
 
-Only whole prefill chunks of a prompt are shared, so that a prompt's chunks are always computed from the
-same rows: an answer is the same with and without sharing, bit by bit. Knows no tensors.
+An answer is the same with and without sharing, bit by bit. So where a token's numbers depend on what is
+computed beside it, only whole prefill chunks of prompts are shared: those are always computed from the same
+rows. Where they do not, every token is, those of answers as well. Knows no tensors.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Slot:
     number: int
     busy: bool = False
     prompt: list[int] = field(default_factory=list[int])
-    """The prompt tokens computed so far in it, by prefill alone."""
+    """The tokens in its cache that may be shared: of a prompt, and of its answer when that is over."""
     used: int = 0
     """When it was taken last, counted in takings."""
 
@@ -30,7 +31,7 @@ class Taken:
     source: int
     """The slot that holds the shared beginning; `slot` itself where nothing needs to be copied."""
     shared: int
-    """Tokens of the prompt that need not be computed, a multiple of the chunk."""
+    """Tokens of the prompt that need not be computed, a multiple of the unit."""
 
 
 class SlotTable:
@@ -38,14 +39,12 @@ class SlotTable:
 
     Args:
         slots: How many.
-        chunk: Prompt tokens computed at once.
-        keeps_prefixes: Whether the network can share them at all.
+        unit: So many tokens, or a multiple, are shared; 0 for none at all.
     """
 
-    def __init__(self, slots: int, chunk: int, *, keeps_prefixes: bool) -> None:
+    def __init__(self, slots: int, unit: int) -> None:
         self._slots = [Slot(number) for number in range(slots)]
-        self._chunk = chunk
-        self._keeps_prefixes = keeps_prefixes
+        self._unit = unit
         self._takings = 0
 
     @property
@@ -54,13 +53,18 @@ class SlotTable:
         return sum(not slot.busy for slot in self._slots)
 
     def take(self, prompt: Sequence[int]) -> Taken:
-        """Give a free slot to a sequence: the one that shares most, else the one unused longest."""
+        """Give a free slot to a sequence: the one that shares most, unless more would be lost than shared.
+
+        Else the one unused longest, to which the beginning is copied.
+        """
         shared = {slot.number: self._shared(slot, prompt) for slot in self._slots}
         source = max(self._slots, key=lambda slot: (shared[slot.number], not slot.busy))
         free = [slot for slot in self._slots if not slot.busy]
-        target = source if source in free else min(free, key=lambda slot: slot.used)
+        oldest = min(free, key=lambda slot: (bool(slot.prompt), slot.used))
+        keeps_most = 2 * shared[source.number] >= len(source.prompt)
+        target = source if source in free and keeps_most else oldest
         if shared[source.number] == 0:
-            target = source = min(free, key=lambda slot: (bool(slot.prompt), slot.used))
+            target = source = oldest
         self._takings += 1
         target.busy, target.used = True, self._takings
         count = shared[source.number]
@@ -71,18 +75,26 @@ class SlotTable:
         """Note that these prompt tokens are in the cache now."""
         self._slots[slot].prompt.extend(ids)
 
-    def release(self, slot: int) -> None:
-        """A sequence has ended. What its slot holds stays good for sharing."""
-        self._slots[slot].busy = False
+    def release(self, slot: int, held: Sequence[int] = ()) -> None:
+        """A sequence has ended. What its slot holds stays good for sharing.
+
+        Args:
+            slot: Which.
+            held: All tokens of prompt and answer that its cache holds.
+        """
+        own = self._slots[slot]
+        own.busy = False
+        if self._unit == 1 and own.prompt:  # else it was forgotten
+            own.prompt = list(held) or own.prompt
 
     def forget(self, slot: int) -> None:
         """What a slot holds cannot be trusted any more."""
         self._slots[slot].prompt = []
 
     def _shared(self, slot: Slot, prompt: Sequence[int]) -> int:
-        if not self._keeps_prefixes:
+        if not self._unit:
             return 0
         # At least one token is computed: its logits choose the first token of the answer.
         longest = min(len(slot.prompt), len(prompt) - 1)
         same = next((i for i in range(longest) if slot.prompt[i] != prompt[i]), longest)
-        return same - same % self._chunk
+        return same - same % self._unit

@@ -26,6 +26,7 @@ class CountingNetwork:
     quantization = "none"
     memory_bytes = token_bytes = 0
     keeps_prefixes = True
+    is_invariant = False
 
     def __init__(self, slots: int = 4) -> None:
         self.slots = slots

@@ -26,6 +26,7 @@ class Writer:
     quantization = "none"
     memory_bytes = token_bytes = 0
     keeps_prefixes = True
+    is_invariant = False
 
     def __init__(self, *texts: str) -> None:
         self.slots = 4

@@ -119,6 +119,7 @@ class Echo:
     quantization = "none"
     memory_bytes = 0
     keeps_prefixes = True
+    is_invariant = False
     slots = 1
 
     def prefill(self, slot: int, start: int, ids: list[int]) -> torch.Tensor:
