@@ -33,6 +33,7 @@ class SlotCache:
         self.dtype = dtype
         self.keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
         self.values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(layers)]
+        self._ends = [0] * slots
 
     @property
     def memory_bytes(self) -> int:
@@ -62,6 +63,26 @@ class SlotCache:
         keys[:, start:end] = k
         values[:, start:end] = v
         return keys[:, :end], values[:, :end]
+
+    def write_rows(self, layer: int, slots: Tensor, positions: Tensor, k: Tensor, v: Tensor) -> None:
+        """Write keys and values (N, heads, head_dim), each at its slot and position (N,)."""
+        self.keys[layer][slots, :, positions] = k
+        self.values[layer][slots, :, positions] = v
+
+    def clear(self) -> None:
+        """Zero everything: who reads past a sequence's end, and masks it, must not find a NaN there."""
+        for buffer in [*self.keys, *self.values]:
+            buffer.zero_()
+
+    def note_end(self, slot: int, end: int) -> None:
+        """Take note that a slot is written to before `end`; for `cut`."""
+        self._ends[slot] = max(self._ends[slot], end)
+
+    def cut(self, slot: int, end: int) -> None:
+        """Zero what an earlier sequence, which may have failed with NaNs, left in a slot from `end` on."""
+        for buffer in [*self.keys, *self.values] if self._ends[slot] > end else []:
+            buffer[slot, :, end : self._ends[slot]] = 0
+        self._ends[slot] = end
 
     def copy_prefix(self, source: int, target: int, tokens: int) -> None:
         """Copy the first positions of one slot to another."""
