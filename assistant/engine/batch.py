@@ -157,6 +157,10 @@ class BatchedModel:
 
     def _prefill_chunk(self, answer: Answer) -> None:
         started = time.monotonic()
+        if (more := self._table.share_more(answer.slot, answer.job.ids)) is not None:
+            self._network.copy_prefix(more.source, answer.slot, more.shared)
+            answer.state.cached_tokens += more.shared - answer.computed
+            answer.computed = more.shared
         begin = answer.computed
         chunk = list(answer.job.ids[begin : begin + self._placement.prefill_chunk])
         torch.set_num_threads(self._placement.prefill_threads)

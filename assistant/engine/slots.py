@@ -71,6 +71,19 @@ class SlotTable:
         target.prompt = list(prompt[:count])
         return Taken(slot=target.number, source=source.number, shared=count)
 
+    def share_more(self, slot: int, prompt: Sequence[int]) -> Taken | None:
+        """Find a longer beginning for a sequence whose prompt is being computed, and note it as its own.
+
+        What came at the same time may have computed it by now. Returns None where there is none.
+        """
+        own = self._slots[slot]
+        source = max(self._slots, key=lambda other: self._shared(other, prompt))
+        count = self._shared(source, prompt)
+        if count <= len(own.prompt):
+            return None
+        own.prompt = list(prompt[:count])
+        return Taken(slot=slot, source=source.number, shared=count)
+
     def add_prompt(self, slot: int, ids: Sequence[int]) -> None:
         """Note that these prompt tokens are in the cache now."""
         self._slots[slot].prompt.extend(ids)

@@ -152,6 +152,19 @@ def test_a_network_that_cannot_be_loaded_again_ends_requests_with_an_error(model
     assert "could not be loaded again" in str(done.wait().end().error)
 
 
+def test_prompts_that_come_together_share_their_beginning(
+    model: BatchedModel, network: CountingNetwork
+) -> None:
+    network.gate = threading.Semaphore(0)
+    done = [Collected([1, 2, 3, 4, last]) for last in (5, 6)]
+    for one in done:
+        model.submit(one.job)
+    network.gate.release(1000)
+    assert [one.wait().text() for one in done] == ["6 7 8 9 ", "7 8 9 "]
+    assert [one.end().cached_tokens for one in done] == [0, 4]
+    assert network.held[1][:4] == [1, 2, 3, 4]
+
+
 def test_max_tokens_cuts_an_answer_off(model: BatchedModel) -> None:
     done = Collected([1], max_tokens=3)
     model.submit(done.job)

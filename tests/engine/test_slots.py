@@ -76,6 +76,18 @@ def test_the_only_free_slot_is_taken_whatever_it_holds() -> None:
     assert table.take([0, 1, 2, 99]).shared == 3
 
 
+def test_what_another_has_computed_meanwhile_is_shared() -> None:
+    table = SlotTable(2, 1)
+    first, second = table.take([1, 2, 3, 4]).slot, table.take([1, 2, 3, 9, 9]).slot
+    assert table.share_more(second, [1, 2, 3, 9, 9]) is None
+    table.add_prompt(first, [1, 2, 3, 4])
+    more = table.share_more(second, [1, 2, 3, 9, 9])
+    assert more is not None
+    assert (more.source, more.shared) == (first, 3)
+    table.add_prompt(second, [9, 9])
+    assert table.share_more(second, [1, 2, 3, 9, 9]) is None
+
+
 def test_an_answer_is_shared_with_the_next_turn() -> None:
     table = SlotTable(1, 1)
     table.release(fill(table, [1, 2, 3]), [1, 2, 3, 4, 5])
