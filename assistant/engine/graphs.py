@@ -102,19 +102,21 @@ class CudaGraphs:
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()  # one for all: libraries keep a workspace for each
 
     def __call__(self, step: Callable[[], Tensor]) -> Replay:
         """Capture; see `Capture`."""
         current = torch.cuda.current_stream()
         with torch.cuda.stream(current):  # a capture that fails leaves its own stream behind as the current
-            aside = torch.cuda.Stream()
-            aside.wait_stream(current)
-            with torch.cuda.stream(aside):
+            self._stream.wait_stream(current)
+            with torch.cuda.stream(self._stream):
                 step()  # libraries set themselves up in their first call, which cannot be captured
-            current.wait_stream(aside)
+            current.wait_stream(self._stream)
             graph = torch.cuda.CUDAGraph()
             # Other threads may use the device meanwhile: a model may be loading.
-            with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
                 output = step()
 
         def replay() -> Tensor:

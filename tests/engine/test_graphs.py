@@ -68,6 +68,8 @@ def build_network(device: torch.device = CPU, dtype: torch.dtype = torch.float32
         layers=SHAPE.layers, slots=SLOTS, heads=SHAPE.kv_heads, tokens=TOKENS, head_dim=SHAPE.head_dim,
         dtype=dtype, device=device,
     )  # fmt: skip
+    for buffer in [*cache.keys, *cache.values]:
+        buffer.fill_(torch.nan)  # fresh memory may hold anything
     return LlamaNetwork(SHAPE, weights, cache, "none")
 
 
@@ -145,9 +147,10 @@ def test_padding_writes_nowhere_but_where_its_row_does(pair: Pair) -> None:
 
 def test_what_an_answer_left_behind_is_not_seen_by_the_next(pair: Pair) -> None:
     pair.static.prefill(2, 0, [1, 2, 3])
+    pair.static.decode_step([2], [3], [[4]])
     for buffers in (cache_of(pair.static).keys, cache_of(pair.static).values):
         for buffer in buffers:
-            buffer[2, :, :3] = torch.nan
+            buffer[2, :, :4] = torch.nan
     for network in (pair.static, pair.eager):
         network.prefill(2, 0, [5])
     pair.assert_same_step([2], [1], [[6]])
@@ -227,14 +230,14 @@ def test_a_step_depends_on_no_number_of_a_tensor(slots: Sequence[int]) -> None:
 
 
 def test_each_row_of_a_plan_is_where_attention_picks_it() -> None:
-    planned = plan_step([2, 0], [7, 300], [[11, 12, 13], [14]], cache_slots=3, cache_tokens=TOKENS)
+    planned = plan_step([2, 0], [7, 590], [[11, 12, 13], [14]], cache_slots=3, cache_tokens=TOKENS)
     assert planned is not None
     shape, numbers = planned
     rows = view_rows(shape, torch.tensor(numbers))
-    assert (shape.rows, shape.slots, shape.slot_rows, shape.columns) == (4, 3, 4, 512)
+    assert (shape.rows, shape.slots, shape.slot_rows, shape.columns) == (4, 3, 4, TOKENS)
     assert rows.ids.tolist() == [11, 12, 13, 14]
     assert rows.slots.tolist() == [2, 2, 2, 0]
-    assert rows.positions.tolist() == [7, 8, 9, 300]
+    assert rows.positions.tolist() == [7, 8, 9, 590]
     assert rows.picked[rows.cells].tolist() == [0, 1, 2, 3]
     assert (rows.cells // shape.slot_rows).tolist() == rows.slots.tolist()
 
