@@ -70,21 +70,22 @@ def choose_placement(settings: EngineSettings, *, usable_cores: int, served_as: 
     )
 
 
-def fit_slots(placement: Placement, slot_bytes: int) -> int:
+def fit_slots(placement: Placement, slot_bytes: int, still_to_come: int = 0) -> int:
     """Return how many slots of the cache there is memory for, the weights being loaded.
 
     Args:
         placement: With the number of slots that the user asked for, if any.
         slot_bytes: Keys and values of one slot.
+        still_to_come: Bytes of weights that are mapped and not yet in memory.
 
     Raises:
         OutOfMemoryError: There is not even room for one.
     """
     if placement.slots:
         return placement.slots
-    room = int(_free_bytes(placement.device) * CACHE_SHARE[placement.device.type])
+    room = int((_free_bytes(placement.device) - still_to_come) * CACHE_SHARE[placement.device.type])
     fitting = room // slot_bytes
-    if not fitting:
+    if fitting < 1:
         raise OutOfMemoryError(
             f"one sequence's cache needs {slot_bytes / 2**30:.1f} GiB,"
             f" and {room / 2**30:.1f} GiB are free for it",

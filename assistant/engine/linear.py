@@ -6,7 +6,7 @@ Knows no model and no file. Every matrix is (out, in); every kind maps x (N, in)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -123,22 +123,15 @@ class PackedInt4Linear:
 AnyLinear = PlainLinear | Int8Linear | Int4Linear | Nf4Linear | PackedInt8Linear | PackedInt4Linear
 
 
-def build_linear(
-    weight: Tensor, quantization: str, device: torch.device, kernels: Kernels | None = None
-) -> AnyLinear:
-    """Turn a matrix in the compute dtype into the form named.
+def build_linear(weight: Tensor, quantization: str, device: torch.device) -> AnyLinear:
+    """Turn a matrix in the compute dtype into the form named, as torch or bitsandbytes multiplies it.
 
     Args:
         weight: (out, in), in the compute dtype, on any device.
         quantization: `none`, `int8`, `int4` or `nf4`. int4 falls back to int8 where the columns do not
             divide into groups or the rows into the kernel's blocks of 16.
         device: Where it will be multiplied.
-        kernels: What int4 and int8 are multiplied with; None for torch's own. The columns must be packable.
     """
-    if kernels and quantization == "int4":
-        return PackedInt4Linear(packing.pack_int4(weight), weight.shape[0], kernels)
-    if kernels and quantization == "int8":
-        return PackedInt8Linear(*packing.pack_int8(weight), weight.shape[0], kernels)
     if quantization == "nf4":
         return Nf4Linear(weight, device)
     if quantization == "int4" and weight.shape[1] % INT4_GROUP == 0 and weight.shape[0] % 16 == 0:
@@ -146,6 +139,29 @@ def build_linear(
     if quantization in ("int4", "int8"):
         return Int8Linear(weight)
     return PlainLinear(weight.to(device))
+
+
+def build_packed_linear(
+    tensors: Sequence[Tensor], quantization: str, rows: int, kernels: Kernels
+) -> AnyLinear:
+    """Wrap a matrix (rows, in) that `pack` has made, `int4` or `int8`, for our kernels."""
+    if quantization == "int4":
+        return PackedInt4Linear(tensors[0], rows, kernels)
+    codes, scales = tensors
+    return PackedInt8Linear(codes, scales, rows, kernels)
+
+
+def pack(weight: Tensor, quantization: str) -> tuple[Tensor, ...]:
+    """Turn a matrix with packable columns into the tensors that our kernels read: `int4` or `int8`."""
+    return (packing.pack_int4(weight),) if quantization == "int4" else packing.pack_int8(weight)
+
+
+def packed_forms(rows: int, columns: int, quantization: str) -> list[tuple[tuple[int, ...], torch.dtype]]:
+    """Return shape and dtype of each tensor that `pack` makes of a matrix of this size."""
+    if quantization == "int4":
+        return [(packing.int4_shape(rows, columns), torch.uint8)]
+    codes = packing.int8_shape(rows, columns)
+    return [(codes, torch.uint8), ((codes[0] * packing.TILE,), torch.float32)]
 
 
 def _aten(name: str) -> Callable[..., Tensor]:

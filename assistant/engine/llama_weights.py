@@ -6,13 +6,11 @@ Knows the names and shapes of the files; the forward pass is in `llama`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
 from assistant.engine.cache import SlotCache
@@ -20,10 +18,20 @@ from assistant.engine.device import Placement, fit_slots
 from assistant.engine.interface import LoadProgress
 from assistant.engine.kernels.ops import HEAD_SIZES, Kernels
 from assistant.engine.kernels.packing import is_packable
-from assistant.engine.linear import PlainLinear, build_linear
+from assistant.engine.linear import (
+    AnyLinear,
+    PlainLinear,
+    build_linear,
+    build_packed_linear,
+    pack,
+    packed_forms,
+)
 from assistant.engine.llama import LlamaLayer, LlamaNetwork, LlamaShape, LlamaWeights
-from assistant.errors import ModelError
+from assistant.engine.stored import Place, StoredMatrices
+from assistant.engine.tensor_files import TensorFiles
 
+EMBEDDING = "model.embed_tokens.weight"
+HEAD = "lm_head.weight"
 MODEL_TYPES = ("llama", "mistral")
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """Those whose frequencies do not change with the length of the text."""
@@ -44,63 +52,57 @@ def is_supported(config: Any, context: int) -> bool:
 
 def load_llama(
     directory: Path, config: Any, placement: Placement, context: int,
-    report: Callable[[LoadProgress], None], kernels: Kernels | None = None,
+    report: Callable[[LoadProgress], None], kernels: Kernels | None = None, place: Place | None = None,
 ) -> LlamaNetwork:  # fmt: skip
     """Read and quantise all weights.
+
+    Args:
+        directory: Of the model.
+        config: As transformers reads it.
+        placement: Where and in which form it is to run.
+        context: Tokens in each slot of the cache.
+        report: Told how far it is.
+        kernels: What multiplies int4 and int8 matrices; None for torch's own.
+        place: Where matrices packed for the kernels are kept for the next time; None to keep none.
 
     Raises:
         ModelError: A tensor is missing or has not the shape that config.json promises.
     """
     shape = build_shape(config)
-    files = _TensorFiles(directory)
-    device, dtype, kind = placement.device, placement.dtype, placement.quantization
-
-    def read(name: str, *expected: int) -> Tensor:
-        return files.read(name, expected).to(dtype)
-
+    kind = placement.quantization
     kernels = kernels if fits_kernels(shape, kind) else None
-    norm_dtype = torch.float32 if kernels else dtype
-
-    def norm(name: str) -> Tensor:
-        return read(name, shape.hidden).to(device, norm_dtype)
-
-    hidden, size = shape.hidden, shape.head_dim
-    embedding = read("model.embed_tokens.weight", shape.vocab_size, hidden)
+    stored = StoredMatrices(place if kernels else None, kind)
+    reader = _Reader(TensorFiles(directory), stored, shape, placement, kernels)
     layers: list[LlamaLayer] = []
     for index in range(shape.layers):
         report(LoadProgress(stage="reading weights", fraction=index / shape.layers))
-        layers.append(_read_layer(read, norm, f"model.layers.{index}", shape, placement, kernels))
-    if config.tie_word_embeddings or not files.has("lm_head.weight"):
-        head_matrix = embedding
-    else:
-        head_matrix = read("lm_head.weight", shape.vocab_size, hidden)
-    # The head decides between near-equal tokens, and rounding it to 4 bits costs most: int8 on the CPU.
-    head_kind = "none" if kind in ("none", "nf4") else "int8"
-    embedding = embedding.to(device)
-    head = (
-        PlainLinear(embedding)
-        if head_kind == "none" and head_matrix.shape == embedding.shape and config.tie_word_embeddings
-        else build_linear(head_matrix, head_kind, device, kernels)
-    )
-    frequencies, rope_scale = rope_frequencies(config, size)
+        layers.append(reader.read_layer(f"model.layers.{index}"))
+    embedding = reader.read_tensor(EMBEDDING, shape.vocab_size, shape.hidden).to(placement.device)
+    frequencies, rope_scale = rope_frequencies(config, shape.head_dim)
     weights = LlamaWeights(
         embedding=embedding,
         layers=tuple(layers),
-        norm=norm("model.norm.weight"),
-        head=head,
-        rope_inverse_frequencies=frequencies.to(device),
+        norm=reader.read_norm("model.norm.weight"),
+        head=reader.read_head(embedding, is_tied=config.tie_word_embeddings),
+        rope_inverse_frequencies=frequencies.to(placement.device),
         rope_scale=rope_scale,
     )
-    return LlamaNetwork(shape, weights, build_cache(shape, placement, context), kind, kernels)
+    stored.write()
+    return LlamaNetwork(
+        shape, weights, build_cache(shape, placement, context, stored.mapped_bytes), kind, kernels
+    )
 
 
-def build_cache(shape: LlamaShape, placement: Placement, context: int) -> SlotCache:
-    """Set memory aside for as many slots as fit beside the weights, which are loaded already."""
+def build_cache(shape: LlamaShape, placement: Placement, context: int, still_to_come: int = 0) -> SlotCache:
+    """Set memory aside for as many slots as fit beside the weights.
+
+    All of these are in memory already, but for so many bytes.
+    """
     numbers: Any = {
         "layers": shape.layers, "heads": shape.kv_heads, "tokens": context, "head_dim": shape.head_dim,
         "dtype": placement.dtype,
     }  # fmt: skip
-    slots = fit_slots(placement, SlotCache.slot_bytes(**numbers))
+    slots = fit_slots(placement, SlotCache.slot_bytes(**numbers), still_to_come)
     return SlotCache(**numbers, slots=slots, device=placement.device)
 
 
@@ -149,56 +151,67 @@ def _rope(config: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", getattr(config, "rope_parameters", None) or {})
 
 
-def _read_layer(
-    read: Callable[..., Tensor], norm: Callable[[str], Tensor], prefix: str, shape: LlamaShape,
-    placement: Placement, kernels: Kernels | None,
-) -> LlamaLayer:  # fmt: skip
-    hidden, inner = shape.hidden, shape.intermediate
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    device, kind = placement.device, placement.quantization
+class _Reader:
+    """Turns tensors of the files into what the network computes with, each by itself."""
 
-    def matrix(names: Sequence[str], rows: Sequence[int], columns: int) -> Any:
-        parts = [read(f"{prefix}.{n}.weight", r, columns) for n, r in zip(names, rows, strict=True)]
-        return build_linear(torch.cat(parts), kind, device, kernels)
+    def __init__(
+        self, files: TensorFiles, stored: StoredMatrices, shape: LlamaShape, placement: Placement,
+        kernels: Kernels | None,
+    ) -> None:  # fmt: skip
+        self._files, self._stored, self._shape, self._kernels = files, stored, shape, kernels
+        self._device, self._dtype, self._kind = placement.device, placement.dtype, placement.quantization
 
-    attention = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
-    return LlamaLayer(
-        attention_norm=norm(f"{prefix}.input_layernorm.weight"),
-        qkv=matrix(attention, (queries, keys, keys), hidden),
-        output=matrix(("self_attn.o_proj",), (hidden,), queries),
-        mlp_norm=norm(f"{prefix}.post_attention_layernorm.weight"),
-        gate_up=matrix(("mlp.gate_proj", "mlp.up_proj"), (inner, inner), hidden),
-        down=matrix(("mlp.down_proj",), (hidden,), inner),
-    )
+    def read_tensor(self, name: str, *expected: int) -> Tensor:
+        """Read one in the compute dtype; a view of the file where that is the file's own."""
+        return self._files.read(name, expected).to(self._dtype)
 
+    def read_norm(self, name: str) -> Tensor:
+        """Read a norm's weight (D,), for the kernels in float32; a copy, which does not hold the file."""
+        dtype = torch.float32 if self._kernels else self._dtype
+        return self.read_tensor(name, self._shape.hidden).to(self._device, dtype, copy=True)
 
-class _TensorFiles:
-    """The tensors of one or several safetensors files, by name."""
+    def read_layer(self, prefix: str) -> LlamaLayer:
+        """Read one block."""
+        hidden, inner = self._shape.hidden, self._shape.intermediate
+        size = self._shape.head_dim
+        queries, keys = self._shape.heads * size, self._shape.kv_heads * size
 
-    def __init__(self, directory: Path) -> None:
-        self._files: dict[str, Any] = {}
-        index = directory / "model.safetensors.index.json"
-        if index.is_file():
-            places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            shards = sorted(set(places.values()))
-        else:
-            shards = sorted(path.name for path in directory.glob("*.safetensors"))
-        for shard in shards:
-            file = cast("Any", safe_open)(directory / shard, framework="pt", device="cpu")
-            for name in file.keys():  # noqa: SIM118 - not a dict
-                self._files[name] = file
+        def matrix(role: str, names: Sequence[str], rows: Sequence[int], columns: int) -> AnyLinear:
+            def read() -> Tensor:
+                parts = zip(names, rows, strict=True)
+                tensors = [self.read_tensor(f"{prefix}.{name}.weight", row, columns) for name, row in parts]
+                return torch.cat(tensors)
 
-    def has(self, name: str) -> bool:
-        return name in self._files
+            return self._build(f"{prefix}.{role}", read, sum(rows), columns, self._kind)
 
-    def read(self, name: str, expected: Sequence[int]) -> Tensor:
-        file = self._files.get(name)
-        if file is None:
-            raise ModelError(f"the model's files hold no tensor {name}", hint="pull it again")
-        tensor = cast("Tensor", file.get_tensor(name))
-        if tuple(tensor.shape) != tuple(expected):
-            raise ModelError(
-                f"tensor {name} has shape {tuple(tensor.shape)}, config.json says {tuple(expected)}",
-                hint="config.json and the weights do not belong together; pull the model again",
-            )
-        return tensor
+        attention = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+        return LlamaLayer(
+            attention_norm=self.read_norm(f"{prefix}.input_layernorm.weight"),
+            qkv=matrix("qkv", attention, (queries, keys, keys), hidden),
+            output=matrix("output", ("self_attn.o_proj",), (hidden,), queries),
+            mlp_norm=self.read_norm(f"{prefix}.post_attention_layernorm.weight"),
+            gate_up=matrix("gate_up", ("mlp.gate_proj", "mlp.up_proj"), (inner, inner), hidden),
+            down=matrix("down", ("mlp.down_proj",), (hidden,), inner),
+        )
+
+    def read_head(self, embedding: Tensor, *, is_tied: bool) -> AnyLinear:
+        """Read the head, which is the embedding (vocab, D) where it is tied to it or has no tensor."""
+        rows, columns = embedding.shape
+        is_tied = is_tied or not self._files.has(HEAD)
+        # The head decides between near-equal tokens, and rounding it to 4 bits costs most: int8 on the CPU.
+        kind = "none" if self._kind in ("none", "nf4") else "int8"
+        if kind == "none" and is_tied:
+            return PlainLinear(embedding)
+
+        def read() -> Tensor:  # not the embedding at hand: all of its pages would stay in memory with it
+            return self.read_tensor(EMBEDDING if is_tied else HEAD, rows, columns)
+
+        return self._build("head", read, rows, columns, kind)
+
+    def _build(
+        self, name: str, read: Callable[[], Tensor], rows: int, columns: int, kind: str
+    ) -> AnyLinear:  # fmt: skip
+        if self._kernels is None:
+            return build_linear(read(), kind, self._device)
+        tensors = self._stored.take(name, packed_forms(rows, columns, kind), lambda: pack(read(), kind))
+        return build_packed_linear(tensors, kind, rows, self._kernels)

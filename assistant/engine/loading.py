@@ -30,6 +30,7 @@ from assistant.engine.kernels.ops import Kernels
 from assistant.engine.memory import out_of_memory_error
 from assistant.engine.network import Network
 from assistant.engine.processor import usable_cores
+from assistant.engine.stored import find_place
 from assistant.engine.text import ModelText
 from assistant.errors import AssistantError, ModelError
 from assistant.models.manifest import read_manifest
@@ -187,5 +188,7 @@ def _load_network(
     report: Callable[[LoadProgress], None], kernels: Kernels | None,
 ) -> Network:  # fmt: skip
     if llama_weights.is_supported(model_config, context):
-        return llama_weights.load_llama(directory, model_config, placement, context, report, kernels)
+        return llama_weights.load_llama(
+            directory, model_config, placement, context, report, kernels, find_place(directory)
+        )
     return other.load_other(directory, model_config, placement, report)

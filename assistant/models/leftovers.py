@@ -19,6 +19,7 @@ from assistant.models.locks import is_lock_free
 from assistant.models.staging import LOCK_NAME, STAGING_PREFIX
 
 TRASH_PREFIX = ".trash-"
+PACKED_NAME = ".packed"
 PARTIAL_PREFIX = ".partial-"
 """Downloads that were interrupted and can be continued."""
 STAGING_MAX_AGE_S = 24 * 3600.0
@@ -48,6 +49,23 @@ def scan(root: Path) -> tuple[dict[str, Path], set[str]]:
         elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
             found[entry.name] = root / entry.name
     return found, interrupted
+
+
+def packed_dir(root: Path, name: str) -> Path:
+    """Where the engine keeps what it makes of a model's weights; whatever is there can be made again."""
+    return root / PACKED_NAME / name
+
+
+def drop_packed(root: Path, *, replaced: str = "") -> None:
+    """Move to the trash what was made of models that are gone, and of one that another has replaced.
+
+    What cannot be moved now stays for the next time.
+    """
+    with contextlib.suppress(OSError):
+        models, interrupted = scan(root)
+        for entry in list(os.scandir(root / PACKED_NAME)):
+            if entry.name == replaced or entry.name not in models.keys() | interrupted:
+                move_to_trash(packed_dir(root, entry.name), root)
 
 
 def partial_lock(partial: Path) -> Path:

@@ -2,6 +2,7 @@
 
     <store>/<name>/            a model: safetensors, tokenizer, configuration, manifest.json
     <store>/active.json        the pointer; the only file that is ever replaced
+    <store>/.packed/<name>/    what the engine makes of a model's weights, once
     <store>/.tmp-…             models being made, each with the lock of whoever makes it
     <store>/.replaced-…-<name> a model while another takes its name
     <store>/.trash-…           what is being deleted
@@ -189,6 +190,7 @@ class ModelStore:
                 raise ModelError(f"{name} is the active model", hint="`assistant models use` another first")
             with _storing(directory):
                 leftovers.move_out(directory, self.root)
+            leftovers.drop_packed(self.root)
         leftovers.empty_trash(self.root)
 
     @contextlib.contextmanager
@@ -250,6 +252,7 @@ class ModelStore:
             leftovers.recover(self.root)
             self.check_free(name, replace=replace)
             leftovers.move_in(directory, self.root, name)
+            leftovers.drop_packed(self.root, replaced=name)
         leftovers.empty_trash(self.root)
         note_whole(self.root, name, manifest)
         return self.root / name

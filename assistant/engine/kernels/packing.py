@@ -7,6 +7,8 @@ columns. O = out / 16, rounded up, and B = in / 32. Rows that fill up the last b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -19,11 +21,23 @@ INT4_BLOCK = 320
 """Bytes: 256 of codes, two to a byte; 16 scales and 16 lowest values in bfloat16."""
 INT8_BLOCK = 576
 """Bytes: 512 of codes; 16 sums of a row's codes times -128, int32."""
+AT_ONCE = 2**20
+"""Numbers packed at once: in float32, several times over, those of a large matrix would fill the memory."""
 
 
 def is_packable(columns: int) -> bool:
     """Whether a matrix with so many columns can be packed."""
     return columns % GROUP == 0
+
+
+def int4_shape(rows: int, columns: int) -> tuple[int, int, int]:
+    """Return the shape of what `pack_int4` makes of a matrix of this size."""
+    return -(-rows // TILE), columns // GROUP, INT4_BLOCK
+
+
+def int8_shape(rows: int, columns: int) -> tuple[int, int, int]:
+    """Return the shape of the codes that `pack_int8` makes of a matrix of this size."""
+    return -(-rows // TILE), columns // GROUP, INT8_BLOCK
 
 
 def pack_int4(weight: Tensor) -> Tensor:
@@ -37,21 +51,11 @@ def pack_int4(weight: Tensor) -> Tensor:
     Returns:
         (O, B, 320), uint8.
     """
-    weight = _fill_up(weight)
-    tiles, blocks = weight.shape[0] // TILE, weight.shape[1] // GROUP
-    groups = weight.float().view(-1, blocks, GROUP)
-    low, high = groups.amin(dim=-1), groups.amax(dim=-1)  # (out, B)
-    scale = ((high - low) / 15).clamp(min=1e-8)
-    codes = ((groups - low[..., None]) / scale[..., None]).round_().clamp_(0, 15).to(torch.uint8)
-    codes = codes.view(
-        tiles, TILE, blocks, 2, 4, 4
-    )  # the low half of a byte: columns 0 to 15; the high: the rest
-    codes = (codes[:, :, :, 0] | (codes[:, :, :, 1] << 4)).permute(0, 2, 3, 1, 4)  # (O, B, 4, 16, 4)
-    scales = torch.stack([scale, low], dim=-1).bfloat16()  # (out, B, 2)
-    scales = scales.view(tiles, TILE, blocks, 2).permute(0, 2, 3, 1).contiguous()  # (O, B, 2, 16)
-    return torch.cat(
-        [codes.reshape(tiles, blocks, -1), scales.view(torch.uint8).reshape(tiles, blocks, -1)], dim=-1
-    ).contiguous()
+    packed = torch.empty(int4_shape(*weight.shape), dtype=torch.uint8)
+    for first, rows in _cut(weight):
+        part = _pack_rows_int4(rows)
+        packed[first : first + len(part)] = part
+    return packed
 
 
 def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,14 +67,13 @@ def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         (O, B, 576), uint8, and the scales (16 O,), float32.
     """
-    weight = _fill_up(weight)
-    tiles, blocks = weight.shape[0] // TILE, weight.shape[1] // GROUP
-    scale = weight.float().abs().amax(dim=1).clamp(min=1e-8) / 127  # (out,)
-    codes = (weight.float() / scale[:, None]).round_().clamp_(-127, 127).to(torch.int8)
-    codes = codes.view(tiles, TILE, blocks, 8, 4)
-    sums = -128 * codes.sum(dim=(-1, -2), dtype=torch.int32).permute(0, 2, 1).contiguous()  # (O, B, 16)
-    codes = codes.permute(0, 2, 3, 1, 4).reshape(tiles, blocks, -1)  # (O, B, 8 * 16 * 4)
-    return torch.cat([codes.view(torch.uint8), sums.view(torch.uint8)], dim=-1).contiguous(), scale
+    packed = torch.empty(int8_shape(*weight.shape), dtype=torch.uint8)
+    scales = torch.empty(len(packed) * TILE, dtype=torch.float32)
+    for first, rows in _cut(weight):
+        part, scale = _pack_rows_int8(rows)
+        packed[first : first + len(part)] = part
+        scales[first * TILE : first * TILE + len(scale)] = scale
+    return packed, scales
 
 
 def unpack_int4(packed: Tensor) -> Tensor:
@@ -92,6 +95,37 @@ def unpack_int8(packed: Tensor, scale: Tensor) -> Tensor:
     return codes * scale[:, None]
 
 
-def _fill_up(weight: Tensor) -> Tensor:
-    missing = -weight.shape[0] % TILE
-    return functional.pad(weight, (0, 0, 0, missing)) if missing else weight
+def _cut(weight: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield (16 o, in) of the matrix at a time in float32, and the number of its first block of rows."""
+    step = max(1, AT_ONCE // (TILE * weight.shape[1])) * TILE
+    for begin in range(0, weight.shape[0], step):
+        rows = weight[begin : begin + step].float()
+        missing = -rows.shape[0] % TILE
+        yield begin // TILE, functional.pad(rows, (0, 0, 0, missing)) if missing else rows
+
+
+def _pack_rows_int4(rows: Tensor) -> Tensor:
+    tiles, blocks = rows.shape[0] // TILE, rows.shape[1] // GROUP
+    groups = rows.view(-1, blocks, GROUP)
+    low, high = groups.amin(dim=-1), groups.amax(dim=-1)  # (16 o, B)
+    scale = ((high - low) / 15).clamp(min=1e-8)
+    codes = ((groups - low[..., None]) / scale[..., None]).round_().clamp_(0, 15).to(torch.uint8)
+    codes = codes.view(
+        tiles, TILE, blocks, 2, 4, 4
+    )  # the low half of a byte: columns 0 to 15; the high: the rest
+    codes = (codes[:, :, :, 0] | (codes[:, :, :, 1] << 4)).permute(0, 2, 3, 1, 4)  # (o, B, 4, 16, 4)
+    scales = torch.stack([scale, low], dim=-1).bfloat16()  # (16 o, B, 2)
+    scales = scales.view(tiles, TILE, blocks, 2).permute(0, 2, 3, 1).contiguous()  # (o, B, 2, 16)
+    return torch.cat(
+        [codes.reshape(tiles, blocks, -1), scales.view(torch.uint8).reshape(tiles, blocks, -1)], dim=-1
+    )
+
+
+def _pack_rows_int8(rows: Tensor) -> tuple[Tensor, Tensor]:
+    tiles, blocks = rows.shape[0] // TILE, rows.shape[1] // GROUP
+    scale = rows.abs().amax(dim=1).clamp(min=1e-8) / 127  # (16 o,)
+    codes = (rows / scale[:, None]).round_().clamp_(-127, 127).to(torch.int8)
+    codes = codes.view(tiles, TILE, blocks, 8, 4)
+    sums = -128 * codes.sum(dim=(-1, -2), dtype=torch.int32).permute(0, 2, 1).contiguous()  # (o, B, 16)
+    codes = codes.permute(0, 2, 3, 1, 4).reshape(tiles, blocks, -1)  # (o, B, 8 * 16 * 4)
+    return torch.cat([codes.view(torch.uint8), sums.view(torch.uint8)], dim=-1), scale
