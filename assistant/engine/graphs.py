@@ -65,7 +65,8 @@ class GraphedDecode:
             ids: The tokens of each.
 
         Returns:
-            (total number of ids, vocab), float32; None for what has to be computed another way.
+            (total number of ids, vocab), float32, on the CPU, where tokens are chosen: the step's only wait
+            for the device. None for what has to be computed another way.
         """
         if self._failed:
             return None
@@ -82,8 +83,8 @@ class GraphedDecode:
         if len(self._graphs) > MOST_GRAPHS:
             del self._graphs[next(iter(self._graphs))]
         graph.numbers.copy_(torch.tensor(numbers))
-        # The next replay, of any shape, overwrites what this one returns.
-        return graph.replay()[: sum(map(len, ids))].to(torch.float32, copy=True)
+        # The next replay, of any shape, overwrites what this one returns: it is copied.
+        return graph.replay()[: sum(map(len, ids))].to("cpu", torch.float32, copy=True)
 
     def _capture_step(self, shape: StepShape, numbers: Sequence[int]) -> _Graph | None:
         held = torch.tensor(numbers, device=self._device)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 MOST_ROWS = 32
-"""Tokens in a step, guesses with them; the matrices of a larger one take longer than its launches."""
+"""Tokens in a step, guesses with them. Larger steps are rare, and every shape is one more graph."""
 LEAST_COLUMNS = 256
 """Positions looked at, at least."""
 
