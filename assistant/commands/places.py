@@ -36,7 +36,6 @@ def check_places() -> Iterator[Finding]:
     yield _check_socket()
     yield _check_disk(paths.models_dir())
     yield _check_pip()
-    yield _check_compiler()
 
 
 def _check_settings() -> Finding:
@@ -129,15 +128,6 @@ def _check_pip() -> Finding:
             to_do=f"{sys.executable} -m ensurepip, or name another model in models.default",
         )
     return Finding(subject="pip", text="fetches the default model")
-
-
-def _check_compiler() -> Finding:
-    found = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
-    if found is None:
-        return Finding(
-            subject="compiler", text="none found; only kernels that are compiled on the spot need one"
-        )
-    return Finding(subject="compiler", text=found)
 
 
 def _nearest_there(path: Path) -> Path:

@@ -86,6 +86,7 @@ def check_machine(probe: Probe) -> Iterator[Finding]:
     gpus = cast("list[dict[str, Any]]", probe.content.get("cuda") or [])
     yield from _check_gpus(gpus)
     yield _check_nf4(probe.content.get("nf4", {}))
+    yield _check_kernels(probe.content.get("kernels", {}), has_gpu=bool(gpus))
     for error in cast("list[Any]", probe.content.get("errors") or []):
         yield Finding(subject="probe", text=str(error), level=Level.WARN)
     if gpus:
@@ -121,6 +122,30 @@ def _check_nf4(nf4: dict[str, Any]) -> Finding:
         level=Level.WARN,
         to_do="assistant config set engine.quantization int8",
     )
+
+
+def _check_kernels(kernels: dict[str, Any], *, has_gpu: bool) -> Finding:
+    obstacle = str(kernels.get("obstacle") or "")
+    if kernels.get("works"):
+        return Finding(subject="kernels", text="compiled for this processor")
+    if has_gpu and obstacle:
+        return Finding(subject="kernels", text=f"none for the processor, and a GPU needs none: {obstacle}")
+    if obstacle:
+        return Finding(
+            subject="kernels",
+            text=f"none, so that answers come about three times slower: {obstacle}",
+            level=Level.WARN,
+            to_do="install g++ or clang++" if "compiler" in obstacle else "",
+        )
+    if kernels.get("compiled"):
+        return Finding(
+            subject="kernels",
+            text="compiled, but they do not load or compute wrongly: answers come about three times slower",
+            level=Level.WARN,
+            to_do=f"remove {kernels.get('path')}: the next start compiles them again",
+        )
+    text = "will be compiled for this processor in the background of the first start"
+    return Finding(subject="kernels", text=text)
 
 
 def _environment() -> dict[str, str]:

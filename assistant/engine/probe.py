@@ -14,18 +14,20 @@ import torch
 
 from assistant.config import EngineSettings
 from assistant.engine.device import choose_placement
+from assistant.engine.kernels.compiling import find_kernels, find_obstacle, is_compiled, library_path
 from assistant.engine.linear import Nf4Linear
 from assistant.engine.processor import processor_flags, processor_name, usable_cores
 
 
 def probe_machine() -> dict[str, Any]:
-    """Look at the processor, the GPUs and whether nf4 works."""
+    """Look at the processor, the GPUs, whether nf4 works, and the compiled kernels."""
     errors: list[str] = []
     return {
         "torch": str(torch.__version__),
         "cuda": _probe_gpus(errors),
         "cpu": _probe_processor(),
         "nf4": _probe_nf4(errors),
+        "kernels": _probe_kernels(),
         "errors": errors,
     }
 
@@ -58,6 +60,16 @@ def _probe_processor() -> dict[str, Any]:
         "avx512": "avx512f" in flags,
         "avx512_bf16": "avx512_bf16" in flags,
         "amx": "amx_tile" in flags,
+    }
+
+
+def _probe_kernels() -> dict[str, Any]:
+    """Look for the compiled kernels; those that are there are loaded and compared with torch."""
+    return {
+        "compiled": is_compiled(),
+        "works": find_kernels() is not None,
+        "obstacle": find_obstacle(),
+        "path": str(library_path()),
     }
 
 

@@ -25,6 +25,7 @@ PROBED: dict[str, Any] = {
     "cuda": [],
     "cpu": {"model": "CPU", "cores_usable": 4, "avx2": True, "avx512": False, "amx": False},
     "nf4": {"works": True, "device": "cpu"},
+    "kernels": {"compiled": True, "works": True, "obstacle": "", "path": "/cache/kernels.so"},
     "errors": [],
 }
 GPU = {"name": "H100", "memory_bytes": 80 * 2**30, "free_bytes": 79 * 2**30, "capability": "9.0"}
@@ -119,6 +120,33 @@ def test_nf4_that_does_not_work_is_warned_of_with_the_other_setting() -> None:
         Level.WARN,
         "assistant config set engine.quantization int8",
     )
+
+
+@pytest.mark.parametrize(
+    ("kernels", "level", "text", "to_do"),
+    [
+        ({"works": True, "compiled": True}, Level.OK, "compiled for this processor", ""),
+        ({}, Level.OK, "will be compiled for this processor in the background", ""),
+        ({"obstacle": "there is no C++ compiler"}, Level.WARN, "slower: there is no C++", "install g++"),
+        ({"obstacle": "this processor has no AVX2"}, Level.WARN, "slower: this processor has no AVX2", ""),
+        ({"compiled": True, "path": "/k.so"}, Level.WARN, "compute wrongly", "remove /k.so"),
+    ],
+)
+def test_the_kernels_are_there_or_will_be_or_it_is_said_what_stops_them(
+    kernels: dict[str, Any], level: Level, text: str, to_do: str
+) -> None:
+    finding = finding_of("kernels", check_machine(Probe(content={**PROBED, "kernels": kernels})))
+    assert finding.level is level
+    assert text in finding.text
+    assert finding.to_do.startswith(to_do)
+    assert bool(finding.to_do) is bool(to_do)
+
+
+def test_kernels_that_cannot_be_are_no_loss_on_a_gpu() -> None:
+    content = {**PROBED, "cuda": [GPU], "kernels": {"obstacle": "this processor has no AVX2"}}
+    finding = finding_of("kernels", check_machine(Probe(content=content)))
+    assert finding.level is Level.OK
+    assert "a GPU needs none" in finding.text
 
 
 def test_what_the_probe_ran_into_is_told() -> None:
