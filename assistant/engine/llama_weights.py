@@ -6,7 +6,9 @@ Knows the names and shapes of the files; the forward pass is in `llama`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,10 +31,21 @@ from assistant.engine.linear import (
 from assistant.engine.llama import LlamaLayer, LlamaNetwork, LlamaShape, LlamaWeights
 from assistant.engine.stored import Place, StoredMatrices
 from assistant.engine.tensor_files import TensorFiles
+from assistant.errors import ModelError
+
+log = logging.getLogger(__name__)
 
 EMBEDDING = "model.embed_tokens.weight"
 HEAD = "lm_head.weight"
+PULL = "config.json and the weights do not belong together; pull the model again"
 MODEL_TYPES = ("llama", "mistral")
+KNOWN_TENSOR = re.compile(
+    r"(?:model\.embed_tokens|model\.norm|lm_head)\.weight"
+    r"|model\.layers\.(?P<layer>\d+)\."
+    r"(?:self_attn\.(?:[qkvo]_proj\.weight|rotary_emb\.inv_freq)|mlp\.(?:gate|up|down)_proj\.weight"
+    r"|(?:input|post_attention)_layernorm\.weight)"
+)
+"""Angles are computed here, even where old files bring them along."""
 ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """Those whose frequencies do not change with the length of the text."""
 
@@ -71,8 +84,10 @@ def load_llama(
     shape = build_shape(config)
     kind = placement.quantization
     kernels = kernels if fits_kernels(shape, kind) else None
+    files = TensorFiles(directory)
+    check_names(files.names(), shape.layers)
     stored = StoredMatrices(place if kernels else None, kind)
-    reader = _Reader(TensorFiles(directory), stored, shape, placement, kernels)
+    reader = _Reader(files, stored, shape, placement, kernels)
     layers: list[LlamaLayer] = []
     for index in range(shape.layers):
         report(LoadProgress(stage="reading weights", fraction=index / shape.layers))
@@ -91,6 +106,24 @@ def load_llama(
     return LlamaNetwork(
         shape, weights, build_cache(shape, placement, context, stored.mapped_bytes), kind, kernels
     )
+
+
+def check_names(names: Iterable[str], layers: int) -> None:
+    """Look for tensors that config.json says nothing of. Those of a Llama that has more parts are left out.
+
+    Raises:
+        ModelError: There are more layers: without them, the others answer nonsense.
+    """
+    unused: list[str] = []
+    for name in sorted(names):
+        known = KNOWN_TENSOR.fullmatch(name)
+        if known and known["layer"] and int(known["layer"]) >= layers:
+            raise ModelError(f"there is a tensor {name}, and config.json has {layers} layers", hint=PULL)
+        if not known:
+            unused.append(name)
+    if unused:
+        log.warning("%d tensors are not used, %s for one: this model may be another than it says",
+                    len(unused), unused[0])  # fmt: skip
 
 
 def build_cache(shape: LlamaShape, placement: Placement, context: int, still_to_come: int = 0) -> SlotCache:
@@ -115,7 +148,25 @@ def fits_kernels(shape: LlamaShape, quantization: str) -> bool:
 
 
 def build_shape(config: Any) -> LlamaShape:
-    """Read the numbers of a transformers config."""
+    """Read the numbers of a transformers config.
+
+    Raises:
+        ModelError: One of them cannot be.
+    """
+    for name in ("num_hidden_layers", "hidden_size", "num_attention_heads", "num_key_value_heads",
+                 "intermediate_size", "vocab_size"):  # fmt: skip
+        if getattr(config, name) < 1:
+            raise ModelError(f"config.json: {name} must be above 0, got {getattr(config, name)}", hint=PULL)
+    if config.num_attention_heads % config.num_key_value_heads:
+        raise ModelError(
+            f"config.json: num_key_value_heads = {config.num_key_value_heads} does not divide"
+            f" num_attention_heads = {config.num_attention_heads}",
+            hint=PULL,
+        )
+    if not config.rms_norm_eps >= 0:
+        raise ModelError(
+            f"config.json: rms_norm_eps must not be below 0, got {config.rms_norm_eps}", hint=PULL
+        )
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return LlamaShape(
         layers=config.num_hidden_layers,

@@ -13,6 +13,8 @@ from typing import Any, cast
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 
 from assistant.config import Config
 from assistant.engine import llama_weights, other
@@ -37,6 +39,11 @@ from assistant.models.manifest import read_manifest
 
 log = logging.getLogger(__name__)
 
+FOREIGN_ERRORS = (
+    OSError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError, RuntimeError, MemoryError,
+    SafetensorError, StrictDataclassError,
+)  # fmt: skip
+"""What torch, transformers and safetensors raise of a directory that is not what it seems."""
 DEFAULT_CONTEXT = 8192
 """Cache is set aside for so many tokens in each slot, where the model can do more."""
 
@@ -133,10 +140,12 @@ def load_parts(
         network = _load_network(directory, model_config, placement, context, report, kernels)
     except AssistantError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except FOREIGN_ERRORS as error:
         shortage = out_of_memory_error(error, f"the model {name}")
+        log.warning("the model %s cannot be loaded", name, exc_info=error)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise (shortage or ModelError(
-            f"model {name} cannot be loaded: {type(error).__name__}: {error}",
+            f"model {name} cannot be loaded: {reason}",
             hint=f"`assistant models verify {name}` says whether its files are whole",
         )) from error  # fmt: skip
     gc.collect()
@@ -180,6 +189,11 @@ def _read_config(directory: Path) -> Any:
 
 def _context_tokens(model_config: Any, wanted: int) -> int:
     longest = int(getattr(model_config, "max_position_embeddings", 0) or DEFAULT_CONTEXT)
+    if longest < 1:
+        raise ModelError(
+            f"config.json: max_position_embeddings must not be below 0, got {longest}",
+            hint="pull the model again",
+        )
     return min(longest, wanted or DEFAULT_CONTEXT)
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,6 +34,10 @@ class TensorFiles:
         for shard in shards:
             for name in _open(directory / shard).keys():  # noqa: SIM118 - not a dict
                 self._places[name] = directory / shard
+
+    def names(self) -> Iterable[str]:
+        """Return the names of all tensors."""
+        return self._places
 
     def has(self, name: str) -> bool:
         """Whether there is a tensor of this name."""

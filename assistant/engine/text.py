@@ -38,22 +38,38 @@ class ModelText:
         """Any of these tokens ends an answer."""
         self.repetition_penalty = _repetition_penalty(generation, path)
         """The model's own, for a request that names none; 1 is none."""
+        self._vocab_size = int(model_config.get_text_config().vocab_size)
 
     def encode_turns(self, turns: Sequence[Turn]) -> list[int]:
         """Render and tokenize a conversation.
 
         Raises:
             RequestRefusedError: The format cannot render it.
+            ModelError: The tokenizer knows more tokens than the model, and these are among them.
         """
-        return prompts.encode_turns(self.tokenizer, self.prompt_format, turns)
+        return self._check_ids(prompts.encode_turns(self.tokenizer, self.prompt_format, turns))
 
     def encode_text(self, text: str) -> list[int]:
-        """Tokenize a prompt rendered by the caller; special-token strings in it stay text."""
-        return prompts.encode_text(self.tokenizer, text)
+        """Tokenize a prompt rendered by the caller; special-token strings in it stay text.
+
+        Raises:
+            ModelError: As `encode_turns`.
+        """
+        return self._check_ids(prompts.encode_text(self.tokenizer, text))
 
     def open_stream(self) -> TextStream:
         """Return a decoder for one answer."""
         return TextStream(self.tokenizer.backend_tokenizer)
+
+    def _check_ids(self, ids: list[int]) -> list[int]:
+        largest = max(ids, default=0)
+        if largest >= self._vocab_size:
+            token = self.tokenizer.convert_ids_to_tokens(largest)
+            raise ModelError(
+                f"the tokenizer has a token {largest} ({token!r}), the model has {self._vocab_size} tokens",
+                hint="tokenizer and weights do not belong together; pull the model again",
+            )
+        return ids
 
 
 class TextStream:
