@@ -39,9 +39,13 @@ class Int8Linear:
     """Symmetric int8 with one scale for each row, on torch's packed CPU kernel."""
 
     def __init__(self, weight: Tensor) -> None:
-        scale = weight.float().abs().amax(dim=1).clamp(min=1e-8) / 127  # (out,)
-        self._packed = (weight.float() / scale[:, None]).round().clamp(-128, 127).to(torch.int8)
-        self._scale = scale.to(weight.dtype)
+        self._packed = torch.empty(weight.shape, dtype=torch.int8)
+        self._scale = torch.empty(weight.shape[0], dtype=weight.dtype)
+        for begin, rows in packing.cut_rows(weight):
+            scale = rows.abs().amax(dim=1).clamp(min=1e-8) / 127  # (rows,)
+            end = begin + len(rows)
+            self._packed[begin:end] = (rows / scale[:, None]).round_().clamp_(-128, 127)
+            self._scale[begin:end] = scale
         self.memory_bytes = self._packed.nbytes + self._scale.nbytes
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -56,15 +60,18 @@ class Int4Linear:
     """
 
     def __init__(self, weight: Tensor) -> None:
-        rows, columns = weight.shape
-        groups = weight.float().reshape(rows, columns // INT4_GROUP, INT4_GROUP)
-        low, high = groups.amin(dim=-1), groups.amax(dim=-1)  # (out, groups)
-        scale = ((high - low) / 15).clamp(min=1e-8)
-        codes = ((groups - low[..., None]) / scale[..., None]).round().clamp(0, 15)
-        codes = codes.to(torch.int32).reshape(rows, columns)
+        count = weight.shape[1] // INT4_GROUP
+        codes = torch.empty(weight.shape, dtype=torch.int32)
+        self._scale_zero = torch.empty(count, weight.shape[0], 2, dtype=weight.dtype)
+        for begin, rows in packing.cut_rows(weight):
+            groups = rows.view(-1, count, INT4_GROUP)
+            low, high = groups.amin(dim=-1), groups.amax(dim=-1)  # (rows, groups)
+            scale = ((high - low) / 15).clamp(min=1e-8)
+            end = begin + len(rows)
+            steps = ((groups - low[..., None]) / scale[..., None]).round_().clamp_(0, 15)
+            codes[begin:end] = steps.view(rows.shape)
+            self._scale_zero[:, begin:end] = torch.stack([scale, low + 8 * scale], dim=-1).transpose(0, 1)
         self._packed = _aten("_convert_weight_to_int4pack_for_cpu")(codes, 1)
-        scale_zero = torch.stack([scale, low + 8 * scale], dim=-1)  # (out, groups, 2)
-        self._scale_zero = scale_zero.transpose(0, 1).contiguous().to(weight.dtype)  # (groups, out, 2)
         self.memory_bytes = self._packed.nbytes + self._scale_zero.nbytes
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -30,6 +30,13 @@ def is_packable(columns: int) -> bool:
     return columns % GROUP == 0
 
 
+def cut_rows(weight: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield a matrix in pieces of 16 n rows, but for the last: each one's first row, and it in float32."""
+    step = max(1, AT_ONCE // (TILE * weight.shape[1])) * TILE
+    for begin in range(0, weight.shape[0], step):
+        yield begin, weight[begin : begin + step].float()
+
+
 def int4_shape(rows: int, columns: int) -> tuple[int, int, int]:
     """Return the shape of what `pack_int4` makes of a matrix of this size."""
     return -(-rows // TILE), columns // GROUP, INT4_BLOCK
@@ -52,8 +59,8 @@ def pack_int4(weight: Tensor) -> Tensor:
         (O, B, 320), uint8.
     """
     packed = torch.empty(int4_shape(*weight.shape), dtype=torch.uint8)
-    for first, rows in _cut(weight):
-        part = _pack_rows_int4(rows)
+    for begin, rows in cut_rows(weight):
+        first, part = begin // TILE, _pack_rows_int4(_fill_up(rows))
         packed[first : first + len(part)] = part
     return packed
 
@@ -69,10 +76,10 @@ def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     """
     packed = torch.empty(int8_shape(*weight.shape), dtype=torch.uint8)
     scales = torch.empty(len(packed) * TILE, dtype=torch.float32)
-    for first, rows in _cut(weight):
-        part, scale = _pack_rows_int8(rows)
+    for begin, rows in cut_rows(weight):
+        first, (part, scale) = begin // TILE, _pack_rows_int8(_fill_up(rows))
         packed[first : first + len(part)] = part
-        scales[first * TILE : first * TILE + len(scale)] = scale
+        scales[begin : begin + len(scale)] = scale
     return packed, scales
 
 
@@ -95,13 +102,9 @@ def unpack_int8(packed: Tensor, scale: Tensor) -> Tensor:
     return codes * scale[:, None]
 
 
-def _cut(weight: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield (16 o, in) of the matrix at a time in float32, and the number of its first block of rows."""
-    step = max(1, AT_ONCE // (TILE * weight.shape[1])) * TILE
-    for begin in range(0, weight.shape[0], step):
-        rows = weight[begin : begin + step].float()
-        missing = -rows.shape[0] % TILE
-        yield begin // TILE, functional.pad(rows, (0, 0, 0, missing)) if missing else rows
+def _fill_up(rows: Tensor) -> Tensor:
+    missing = -rows.shape[0] % TILE
+    return functional.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
 def _pack_rows_int4(rows: Tensor) -> Tensor:
