@@ -83,9 +83,10 @@ def fit_slots(placement: Placement, slot_bytes: int, still_to_come: int = 0) -> 
     """
     if placement.slots:
         return placement.slots
-    room = int((_free_bytes(placement.device) - still_to_come) * CACHE_SHARE[placement.device.type])
+    free = max(0, _free_bytes(placement.device) - still_to_come)
+    room = int(free * CACHE_SHARE[placement.device.type])
     fitting = room // slot_bytes
-    if fitting < 1:
+    if not fitting:
         raise OutOfMemoryError(
             f"one sequence's cache needs {slot_bytes / 2**30:.1f} GiB,"
             f" and {room / 2**30:.1f} GiB are free for it",

@@ -46,6 +46,17 @@ def test_slots_are_as_many_as_fit_into_half_of_the_free_memory(
     assert fit_slots(dataclasses.replace(placement, slots=5), 2**30) == 5
 
 
+def test_weights_that_are_yet_to_come_into_memory_leave_less_for_slots(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(device, "_free_bytes", lambda _: 8 * 2**30)
+    placement = choose_placement(EngineSettings(device="cpu"), usable_cores=2)
+    assert fit_slots(placement, 2**30) == 4
+    assert fit_slots(placement, 2**30, still_to_come=4 * 2**30) == 2
+    with pytest.raises(OutOfMemoryError, match=r"0\.0 GiB are free"):
+        fit_slots(placement, 2**30, still_to_come=9 * 2**30)
+
+
 def test_no_room_for_one_slot_is_an_error_with_both_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "_free_bytes", lambda _: 2**30)
     placement = choose_placement(EngineSettings(device="cpu"), usable_cores=2)
