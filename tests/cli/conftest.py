@@ -14,7 +14,8 @@ from program import Program
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An `ASSISTANT_HOME` with a path short enough for a socket, for this process and those it starts."""
     for variable in list(os.environ):
-        if variable.startswith("ASSISTANT_") or variable in ("NO_COLOR", "FORCE_COLOR"):
+        is_ours = variable.startswith("ASSISTANT_") and variable != "ASSISTANT_CACHE"
+        if is_ours or variable in ("NO_COLOR", "FORCE_COLOR"):
             monkeypatch.delenv(variable)
     path = Path(tempfile.mkdtemp(prefix="as", dir="/tmp"))
     monkeypatch.setenv("ASSISTANT_HOME", str(path))

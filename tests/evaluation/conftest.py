@@ -13,7 +13,9 @@ from fake_evaluation import write_model, write_suite
 @pytest.fixture
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An `ASSISTANT_HOME` with a model that only fakes can run."""
-    for variable in [name for name in os.environ if name.startswith("ASSISTANT_")]:
+    for variable in [
+        name for name in os.environ if name.startswith("ASSISTANT_") and name != "ASSISTANT_CACHE"
+    ]:
         monkeypatch.delenv(variable)
     path = Path(tempfile.mkdtemp(prefix="as", dir="/tmp"))
     monkeypatch.setenv("ASSISTANT_HOME", str(path))

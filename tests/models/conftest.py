@@ -62,7 +62,11 @@ def pull_model(store: ModelStore, stages: list[PullProgress]) -> Callable[..., M
 @pytest.fixture
 def child_environment(tmp_path: Path) -> dict[str, str]:
     """For Python processes that use the code under test."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ASSISTANT_")}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name == "ASSISTANT_CACHE" or not name.startswith("ASSISTANT_")
+    }
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "support")])
     return {**kept, "PYTHONPATH": path, "ASSISTANT_HOME": str(tmp_path / "home")}
 

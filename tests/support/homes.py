@@ -26,7 +26,10 @@ class Home:
         self.token_file = path / "run" / "token"
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("ASSISTANT_")}
+        # The kernels are kept: each home would compile its own.
+        kept = {
+            k: v for k, v in os.environ.items() if k == "ASSISTANT_CACHE" or not k.startswith("ASSISTANT_")
+        }
         source = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
         return {**kept, "ASSISTANT_HOME": str(self.path), "PYTHONPATH": source, **more}
 
