@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 NGRAM = 4
 """Tokens that must match. Checking a wrong guess costs about one more step, so it takes a good reason."""
-LONGEST = 10
-"""Tokens guessed at most."""
+LONGEST = 7
+"""Tokens guessed at most. On a CPU a step with them takes 2.6 times one without; longer ones gain no more."""
 PATIENCE = 3
 """Guesses without a hit before it pauses."""
 PAUSE = 32

@@ -25,11 +25,11 @@ constexpr int64_t kTile = 16;          // matrix rows that lie side by side
 constexpr int64_t kInt4Block = 320;    // bytes: 16 x 32 codes of 4 bits, 16 scales, 16 lowest values (bfloat16)
 constexpr int64_t kInt8Block = 576;    // bytes: 16 x 32 codes, 16 sums of codes times -128 (int32)
 constexpr int64_t kBytesATask = 1 << 16;
+constexpr int kMostRows = 4;           // of x at once: more would not fit into the registers
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 
 constexpr int64_t kLanes = 16;
-constexpr int kMostRows = 8;
 constexpr bool kHasOffset = true;  // dot_signed adds 128 * (sum of codes), which a block's sums take back
 using Ints = __m512i;
 using Floats = __m512;
@@ -75,7 +75,6 @@ inline __m256 half_total(Floats a) {
 #else
 
 constexpr int64_t kLanes = 8;
-constexpr int kMostRows = 4;
 constexpr bool kHasOffset = false;
 using Ints = __m256i;
 using Floats = __m256;
@@ -243,7 +242,7 @@ void int8_tile(const uint8_t* packed, const Rounded& x, int64_t row, float* out,
 
 using Tile = void (*)(const uint8_t*, const Rounded&, int64_t, float*, int64_t);
 
-Tensor multiply_tiles(const Tensor& x, const Tensor& packed, const Tile (&tiles)[9], int64_t block) {
+Tensor multiply_tiles(const Tensor& x, const Tensor& packed, const Tile (&tiles)[kMostRows + 1], int64_t block) {
   TORCH_CHECK(x.scalar_type() == at::kFloat && x.dim() == 2 && x.is_contiguous());
   TORCH_CHECK(packed.scalar_type() == at::kByte && packed.dim() == 3 && packed.is_contiguous());
   TORCH_CHECK(packed.size(2) == block && packed.size(1) * kGroup == x.size(1), "x and matrix do not fit");
@@ -266,14 +265,12 @@ Tensor multiply_tiles(const Tensor& x, const Tensor& packed, const Tile (&tiles)
 }
 
 Tensor multiply_int4(const Tensor& x, const Tensor& packed) {
-  static const Tile tiles[9] = {nullptr, int4_tile<1>, int4_tile<2>, int4_tile<3>, int4_tile<4>,
-                                int4_tile<5>, int4_tile<6>, int4_tile<7>, int4_tile<8>};
+  static const Tile tiles[] = {nullptr, int4_tile<1>, int4_tile<2>, int4_tile<3>, int4_tile<4>};
   return multiply_tiles(x, packed, tiles, kInt4Block);
 }
 
 Tensor multiply_int8(const Tensor& x, const Tensor& packed, const Tensor& scale) {
-  static const Tile tiles[9] = {nullptr, int8_tile<1>, int8_tile<2>, int8_tile<3>, int8_tile<4>,
-                                int8_tile<5>, int8_tile<6>, int8_tile<7>, int8_tile<8>};
+  static const Tile tiles[] = {nullptr, int8_tile<1>, int8_tile<2>, int8_tile<3>, int8_tile<4>};
   TORCH_CHECK(scale.scalar_type() == at::kFloat && scale.numel() == packed.size(0) * kTile);
   Tensor out = multiply_tiles(x, packed, tiles, kInt8Block);
   const float* by = scale.data_ptr<float>();
