@@ -24,6 +24,7 @@ from assistant.engine.schedule import Schedule
 from assistant.engine.sequence import Answer, JobState, build_answer
 from assistant.engine.slots import SlotTable
 from assistant.engine.text import ModelText
+from assistant.engine.threads import ThreadChoice
 from assistant.errors import AssistantError, GeneratorError
 from assistant.requests import FinishReason, Turn
 
@@ -48,6 +49,7 @@ class BatchedModel:
         self._network = network
         self._text = text
         self._placement = placement
+        self._threads = ThreadChoice(placement.decode_threads)
         self._table = _build_table(network, placement)
         self._schedule = Schedule(self._table)
         self._arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -175,15 +177,18 @@ class BatchedModel:
         self._take_tokens(answer, logits[None], [])
 
     def _decode_step(self, answers: Sequence[Answer]) -> None:
-        torch.set_num_threads(self._placement.decode_threads)
         guesses = [answer.guess(self.context_tokens) for answer in answers]
+        rows = len(answers) + sum(map(len, guesses))
+        torch.set_num_threads(self._threads.choose(rows))
+        started = time.monotonic()
         logits = self._network.decode_step(
             [answer.slot for answer in answers],
             [answer.computed for answer in answers],
             [[answer.last_token, *guess] for answer, guess in zip(answers, guesses, strict=True)],
         )
-        rows = logits.split([1 + len(guess) for guess in guesses])  # B of (1 + guessed, vocab)
-        for answer, guess, own in zip(answers, guesses, rows, strict=True):
+        self._threads.note(rows, time.monotonic() - started)
+        split = logits.split([1 + len(guess) for guess in guesses])  # B of (1 + guessed, vocab)
+        for answer, guess, own in zip(answers, guesses, split, strict=True):
             self._take_tokens(answer, own, guess)
 
     def _take_tokens(self, answer: Answer, logits: Tensor, guess: Sequence[int]) -> None:

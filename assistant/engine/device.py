@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from assistant.config import EngineSettings
+from assistant.engine.threads import list_options
 from assistant.errors import ConfigError, OutOfMemoryError
 
 BF16_CAPABILITY = 8
@@ -32,7 +33,8 @@ class Placement:
     slots: int
     """0 for as many as there is memory for; see `fit_slots`."""
     prefill_chunk: int
-    decode_threads: int
+    decode_threads: tuple[int, ...]
+    """Numbers to choose from, the usual one first."""
     prefill_threads: int
 
 
@@ -65,7 +67,7 @@ def choose_placement(settings: EngineSettings, *, usable_cores: int, served_as: 
         quantization=quantization,
         slots=settings.slots,
         prefill_chunk=settings.prefill_chunk or (64 if on_cpu else 256),
-        decode_threads=settings.threads or max(1, usable_cores - 1),
+        decode_threads=(settings.threads,) if settings.threads else list_options(usable_cores),
         prefill_threads=max(settings.threads, usable_cores),
     )
 

@@ -97,7 +97,7 @@ def describe_model(parts: Parts, model: BatchedModel) -> dict[str, Any]:
         "quantization": model.quantization,
         "slots": model.slots,
         "context_tokens": model.context_tokens,
-        "decode_threads": placement.decode_threads,
+        "decode_threads": placement.decode_threads[0],
         "prefill_threads": placement.prefill_threads,
         "model_bytes": model.memory_bytes,
         "token_bytes": parts.network.token_bytes,

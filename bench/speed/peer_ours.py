@@ -50,7 +50,7 @@ class Peer:
             "device": self._model.device,
             "model_bytes": self._model.memory_bytes,
             "token_bytes": parts.network.token_bytes,
-            "decode_threads": parts.placement.decode_threads,
+            "decode_threads": max(parts.placement.decode_threads),
             "prefill_threads": parts.placement.prefill_threads,
         }
 

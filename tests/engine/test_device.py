@@ -15,17 +15,17 @@ def test_a_cpu_decodes_in_int4_on_all_cores_but_one() -> None:
     placement = choose_placement(EngineSettings(device="cpu"), usable_cores=8)
     assert placement.quantization == "int4"
     assert placement.dtype is torch.bfloat16
-    assert (placement.decode_threads, placement.prefill_threads) == (7, 8)
+    assert (placement.decode_threads[0], placement.prefill_threads) == (7, 8)
 
 
 def test_one_core_still_decodes() -> None:
-    assert choose_placement(EngineSettings(device="cpu"), usable_cores=1).decode_threads == 1
+    assert choose_placement(EngineSettings(device="cpu"), usable_cores=1).decode_threads == (1,)
 
 
 def test_settings_win_over_what_would_be_chosen() -> None:
     settings = EngineSettings(device="cpu", quantization="none", threads=3, slots=2, prefill_chunk=16)
     placement = choose_placement(settings, usable_cores=8)
-    assert (placement.quantization, placement.decode_threads) == ("none", 3)
+    assert (placement.quantization, placement.decode_threads) == ("none", (3,))
     assert (placement.slots, placement.prefill_chunk) == (2, 16)
 
 

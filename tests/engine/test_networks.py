@@ -94,7 +94,7 @@ def placement(quantization: str = "none", dtype: torch.dtype = torch.float32) ->
         quantization=made.quantization,
         slots=made.slots,
         prefill_chunk=8,
-        decode_threads=1,
+        decode_threads=(1,),
         prefill_threads=2,
     )
 
