@@ -43,7 +43,7 @@ class EngineSettings:
     quantization: str = "auto"
     """auto, none, nf4, int8 or int4; auto is nf4 on a GPU and the fastest that works on a CPU."""
     threads: int = 0
-    """CPU threads to decode with; 0 is one less than the usable cores, or another number while that is faster."""
+    """CPU threads to decode with; 0 for one less than the usable cores, or others while that is faster."""
     slots: int = 0
     """Sequences decoded at once; 0 is as many as there is memory for, 8 at most."""
     context_tokens: int = 0

@@ -1,9 +1,9 @@
 """How many threads a decode step gets: what is fastest now, found out by trying. Knows no tensors, no clock.
 
-All cores are fastest on a quiet machine. Beside another busy process they are slowest: each of a step's many
-parallel parts waits for the thread that was put aside, and a step takes several times as long as with one core
-less. So every number of threads is tried for a few steps now and then, ever more seldom while it does not pay,
-and a step that got slow goes back at once.
+All cores are fastest on a quiet machine. Beside another busy process they are slowest: each of a step's
+many parallel parts waits for the thread that was put aside, and a step takes several times as long as with
+one core less. So every number of threads is tried for a few steps now and then, ever more seldom while it
+does not pay, and a step that got slow goes back at once.
 """
 
 from __future__ import annotations
