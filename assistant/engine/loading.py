@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
@@ -44,6 +45,8 @@ FOREIGN_ERRORS = (
     SafetensorError, StrictDataclassError,
 )  # fmt: skip
 """What torch, transformers and safetensors raise of a directory that is not what it seems."""
+PACKING_SHARE = 3
+"""So many times the weights must be free for packing them beside the ones that answer."""
 DEFAULT_CONTEXT = 8192
 """Cache is set aside for so many tokens in each slot, where the model can do more."""
 
@@ -97,10 +100,15 @@ def load_model(directory: Path, config: Config, report: Callable[[LoadProgress],
             served_as=manifest.served_as, compiles=compiles,
         )  # fmt: skip
 
+    def renew() -> None:
+        if psutil.virtual_memory().available > PACKING_SHARE * parts.network.token_bytes:
+            load(compiles=False)  # packs the weights and keeps them: while this one answers, not in its place
+        model.renew_when_idle(lambda: load(compiles=False).network)
+
     parts = load(compiles=False)
     model = parts.start(manifest.name)
     if parts.lacks_kernels:
-        compile_in_background(lambda: model.renew_when_idle(lambda: load(compiles=False).network))
+        compile_in_background(renew)
     return model
 
 
@@ -151,7 +159,8 @@ def load_parts(
     gc.collect()
     return Parts(
         network=network, text=text, context_tokens=context, placement=placement,
-        lacks_kernels=wanted and kernels is None and not find_obstacle(),
+        lacks_kernels=wanted and kernels is None and not find_obstacle()
+        and _fits_kernels(model_config, placement, context),
     )  # fmt: skip
 
 
@@ -159,10 +168,19 @@ def compile_in_background(done: Callable[[], object]) -> None:
     """Compile the kernels on a thread, and call `done` there once they can be loaded."""
 
     def run() -> None:
-        if _compile() and find_kernels() is not None:
-            done()
+        try:
+            if _compile() and find_kernels() is not None:
+                done()
+        except AssistantError as error:
+            log.warning("answers stay slower: the model cannot be loaded again: %s", error)
 
     threading.Thread(target=run, name="kernels", daemon=True).start()
+
+
+def _fits_kernels(model_config: Any, placement: Placement, context: int) -> bool:
+    if not llama_weights.is_supported(model_config, context):
+        return False
+    return llama_weights.fits_kernels(llama_weights.build_shape(model_config), placement.quantization)
 
 
 def _find_kernels(report: Callable[[LoadProgress], None], *, compiles: bool) -> Kernels | None:
