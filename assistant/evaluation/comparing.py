@@ -153,7 +153,8 @@ def render_comparison(comparison: Comparison) -> list[str]:
     for change in shown:
         how = "gained" if change.after > change.before else "lost"
         shares = f"{change.before:.0%} -> {change.after:.0%}" if comparison.p is None else ""
-        lines.append(f"  {how:<6} {change.problem:<{width}}  {shares}{change.error[:100]}".rstrip())
+        rest = "  ".join(filter(None, (shares, change.error[:100])))
+        lines.append(f"  {how:<6} {change.problem:<{width}}  {rest}".rstrip())
     if len(comparison.changes) > len(shown):
         lines.append(f"  and {len(comparison.changes) - len(shown)} more; --json lists all")
     return lines

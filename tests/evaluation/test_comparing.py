@@ -92,7 +92,7 @@ def test_several_answers_are_compared_by_drawing_problems() -> None:
     found = compare(build_side("a", before), build_side("b", after))
     assert (found.verdict, found.p) == (Verdict.BETTER, None)
     assert found.difference.value == pytest.approx(0.25)
-    assert "25% -> 50%" in render_comparison(found)[2]
+    assert "25% -> 50%  assert f()" in render_comparison(found)[2]
 
 
 def test_the_problems_that_changed_are_named() -> None:
