@@ -1,8 +1,9 @@
 # pyright: basic
 """The decode loop: many jobs, one batch, one thread that alone touches the network.
 
-Each turn of the loop computes at most one prefill chunk and one decode step, so that a short request
-never waits for a long prompt or a long answer. Knows no architecture and no wire format.
+Each turn of the loop computes what prompts are short, at most one chunk of a long one, and one decode step,
+so that a short request never waits for a long prompt or a long answer. Knows no architecture and no wire
+format.
 """
 
 from __future__ import annotations
@@ -111,8 +112,10 @@ class BatchedModel:
                 self._take_network(self._renew)
             while (answer := self._schedule.find_next()) is not None:
                 self._guarded([answer], lambda seated=answer: self._seat(seated))
-            if (answer := self._schedule.find_prefilling()) is not None:
+            while (answer := self._schedule.find_prefilling()) is not None:
                 self._guarded([answer], lambda prefilling=answer: self._prefill_chunk(prefilling))
+                if answer.is_prefilling:
+                    break  # a long prompt goes on after the others' next token
             if decoding := self._schedule.find_decoding():
                 self._guarded(decoding, lambda answers=decoding: self._decode_step(answers))
         self._schedule.cancel_all()

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 TRIAL = 4
 """Steps that a trial takes; their median counts."""
-SOONEST, LATEST = 32, 1024
+SOONEST, LATEST = 8, 1024
 """Steps between trials: doubled by each that did not pay."""
 GAIN = 0.95
 """Another number must take at most this share of the time."""
