@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,7 +183,10 @@ def test_a_damaged_library_is_not_loaded_and_is_built_again(
 def test_what_is_no_library_is_not_used(cache_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "_command", lambda target: ["cp", str(compiling.SOURCE), str(target)])
     compile_kernels()
-    assert find_kernels() is None
+    code = "from assistant.engine.kernels.compiling import *; print(is_compiled(), find_kernels())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True None\n"
+    assert "are not used" in done.stderr
 
 
 @needs_kernels
@@ -207,10 +213,6 @@ def test_a_machine_without_a_compiler_is_told_so(cache_dir: Path, monkeypatch: p
 def test_a_processor_without_avx512_computes_the_same(
     cache_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import json
-    import subprocess
-    import sys
-
     flags = tuple(flag for flag in compiling.FLAGS if flag != "-march=native")
     monkeypatch.setattr(compiling, "FLAGS", (*flags, "-mavx2", "-mfma"))
     path = compile_kernels()
