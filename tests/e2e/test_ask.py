@@ -128,7 +128,9 @@ def test_no_prompt_answer_or_token_is_ever_logged(home: Home) -> None:
     home.run("ask", f"{marks[2]} " * 9000)
     token = home.token_file.read_text(encoding="ascii").strip()
     (server,) = home.servers()
-    process = home.start("ask", f"Repeat {marks[0]} for ever", "--full", "--max-tokens", "1500")
+    # Eight answers, of which some are long: a single one may be over before anybody looks.
+    many = ("--n", "8", "--temperature", "1.2", "--max-tokens", "1500", "--no-guard")
+    process = home.start("ask", f"Repeat {marks[0]} for ever", "--full", *many)
     wait_until(lambda: json.loads(home.run("status", "--json").stdout)["active_sequences"] > 0)
     server.kill()
     process.communicate(timeout=60)
