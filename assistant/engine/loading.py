@@ -94,18 +94,18 @@ def load_model(directory: Path, config: Config, report: Callable[[LoadProgress],
     """
     manifest = read_manifest(directory)
 
-    def load(*, compiles: bool) -> Parts:
+    def load() -> Parts:
         return load_parts(
             directory, manifest.name, manifest.prompt_format, config, report,
-            served_as=manifest.served_as, compiles=compiles,
+            served_as=manifest.served_as, compiles=False,
         )  # fmt: skip
 
     def renew() -> None:
         if psutil.virtual_memory().available > PACKING_SHARE * parts.network.token_bytes:
-            load(compiles=False)  # packs the weights and keeps them: while this one answers, not in its place
-        model.renew_when_idle(lambda: load(compiles=False).network)
+            load()  # packs the weights and keeps them: while this one answers, not in its place
+        model.renew_when_idle(lambda: load().network)
 
-    parts = load(compiles=False)
+    parts = load()
     model = parts.start(manifest.name)
     if parts.lacks_kernels:
         compile_in_background(renew)

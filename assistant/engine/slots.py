@@ -77,7 +77,8 @@ class SlotTable:
         What came at the same time may have computed it by now. Returns None where there is none.
         """
         own = self._slots[slot]
-        source = max(self._slots, key=lambda other: self._shared(other, prompt))
+        others = (other for other in self._slots if other is not own)
+        source = max(others, key=lambda other: self._shared(other, prompt), default=own)
         count = self._shared(source, prompt)
         if count <= len(own.prompt):
             return None

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from assistant.engine.processor import usable_cores
 from bench.speed.environments import ensure_environment
 from bench.speed.figures import HF_NF4, OURS
 from bench.speed.files import ensure_gguf, ensure_onnx, find_model_cache
@@ -63,11 +64,6 @@ class Field:
 
     engines: list[Engine]
     unavailable: dict[str, str]
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def build_environment(python: Path) -> dict[str, str]:

@@ -29,14 +29,7 @@ NO_MEMORY = (
 """What torch's CPU allocator says."""
 PROMPT = [100, 101, 102, 10, 32, 32, 120]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_core() -> Iterator[None]:
-    before = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "usable_cores", lambda: 1)
-        yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_core")
 
 
 @pytest.fixture(scope="module")

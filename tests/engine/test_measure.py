@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,13 @@ import transformers
 from tiny_llama import save_llama
 
 from assistant.config import Config
-from assistant.engine import loading
 from assistant.engine.loading import Parts, load_parts
 from assistant.engine.measure import RESULT_NAME, measure, score_ids, score_row
 from assistant.prompts import build_training_ids
 
 ROW = {"task": "add two numbers", "input": "", "code": "def add(a, b):\n    return a + b"}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_core() -> Iterator[None]:
-    before = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "usable_cores", lambda: 1)
-        yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_core")
 
 
 @pytest.fixture(scope="module")
