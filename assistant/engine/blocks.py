@@ -1,8 +1,7 @@
 # pyright: basic
-"""The parts of a layer between its matrices: norm, gate, attention; by torch, or by the compiled kernels.
+"""The parts of a layer between its matrices: norm, gate, attention; by torch, on any device.
 
-Both compute the same in the same order of steps. Torch's run on any device, in the compute dtype; the
-kernels' on a CPU, in float32. Knows no weights, sampling or requests.
+Knows no weights, sampling or requests.
 
 Letters: N tokens in the batch, L tokens of one sequence, T positions so far, D hidden, H query heads,
 K key/value heads, G = H / K, E head size; S slots of R rows in a step of fixed shape.
@@ -12,14 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from assistant.engine.cache import SlotCache
-from assistant.engine.kernels.ops import Kernels
 from assistant.engine.static_step import StaticRows
 
 
@@ -37,27 +34,16 @@ Attention = Callable[[int, Tensor], Tensor]
 """A layer's number and qkv (N, (H + 2 K) E) -> (N, H E)."""
 
 
-class Blocks(Protocol):
-    """What a layer does beside multiplying."""
+class Blocks:
+    """What a layer does beside multiplying.
 
-    dtype: torch.dtype
-    """Of x."""
-
-    def norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Scale x (N, D) to root mean square 1, then by `weight` (D,) (Zhang and Sennrich, 2019)."""
-        ...
-
-    def gate(self, both: Tensor) -> Tensor:
-        """(N, 2 I), gate and up -> SwiGLU's (N, I) (Shazeer, 2020)."""
-        ...
-
-    def attention(self, segments: Sequence[Segment]) -> Attention:
-        """Return the attention of a batch that is laid out so: it fills the cache as it goes."""
-        ...
-
-
-class TorchBlocks:
-    """By torch."""
+    Args:
+        cache: Of keys and values; its dtype is that of x.
+        cosine: (T, E), of the positions' angles.
+        sine: (T, E).
+        heads: H.
+        eps: Of the norm.
+    """
 
     def __init__(self, cache: SlotCache, cosine: Tensor, sine: Tensor, heads: int, eps: float) -> None:
         self.dtype = cache.dtype
@@ -68,16 +54,16 @@ class TorchBlocks:
         self._columns = torch.arange(cache.tokens, device=cosine.device)
 
     def norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Normalise; see `Blocks`."""
+        """Scale x (N, D) to root mean square 1, then by `weight` (D,) (Zhang and Sennrich, 2019)."""
         return functional.rms_norm(x, weight.shape, weight, self._eps)
 
     def gate(self, both: Tensor) -> Tensor:
-        """Gate; see `Blocks`."""
+        """(N, 2 I), gate and up -> SwiGLU's (N, I) (Shazeer, 2020)."""
         gate, up = both.chunk(2, dim=-1)  # (N, I) each
         return functional.silu(gate) * up
 
     def attention(self, segments: Sequence[Segment]) -> Attention:
-        """Attend sequence by sequence; see `Blocks`."""
+        """Return the attention of a batch that is laid out so: it fills the cache as it goes."""
         cache, heads, device = self._cache, self._heads, self._cosine.device
         positions = torch.cat([torch.arange(s.start, s.start + s.length) for s in segments]).to(
             device
@@ -138,43 +124,6 @@ class TorchBlocks:
             return turned[:, :heads], turned[:, heads:], qkv[:, heads + kv_heads :]
 
         return split
-
-
-class KernelBlocks:
-    """By the compiled kernels. A token's result does not depend on the batch that it is in."""
-
-    dtype = torch.float32
-
-    def __init__(
-        self, cache: SlotCache, cosine: Tensor, sine: Tensor, heads: int, eps: float, kernels: Kernels
-    ) -> None:
-        self._cache, self._heads, self._eps, self._kernels = cache, heads, eps, kernels
-        self._cosine, self._sine = cosine.float(), sine.float()  # (T, E)
-
-    def norm(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Normalise; see `Blocks`."""
-        return self._kernels.normalize(x, weight, self._eps)
-
-    def gate(self, both: Tensor) -> Tensor:
-        """Gate; see `Blocks`."""
-        return self._kernels.gate(both)
-
-    def attention(self, segments: Sequence[Segment]) -> Attention:
-        """Attend all rows at once; see `Blocks`."""
-        cache, heads, kernel, cosine, sine = (
-            self._cache,
-            self._heads,
-            self._kernels.attend,
-            self._cosine,
-            self._sine,
-        )
-        slots = torch.tensor([s.slot for s in segments for _ in range(s.length)])  # (N,)
-        positions = torch.tensor([p for s in segments for p in range(s.start, s.start + s.length)])  # (N,)
-
-        def attend(layer: int, qkv: Tensor) -> Tensor:
-            return kernel(qkv, cosine, sine, cache.keys[layer], cache.values[layer], slots, positions, heads)
-
-        return attend
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:

@@ -99,35 +99,27 @@ class Nf4Linear:
         return self._layer(x)
 
 
-class PackedInt8Linear:
-    """Symmetric int8 with one scale for each row, on our kernel: x and result are float32."""
+class PackedLinear:
+    """int4 or int8 as our kernels read it: x and result are float32.
 
-    def __init__(self, packed: Tensor, scale: Tensor, rows: int, kernels: Kernels) -> None:
-        self._packed, self._scale, self._rows = packed, scale, rows
-        self._multiply = kernels.multiply_int8
-        self.memory_bytes = packed.nbytes + scale.nbytes
+    Args:
+        packed: See `packing`.
+        scales: Of an int8 matrix; of none, empty, for int4.
+        rows: Without those that fill up the last block.
+        kernels: What multiplies.
+    """
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Multiply."""
-        y = self._multiply(x, self._packed, self._scale)
-        return y if y.shape[1] == self._rows else y[:, : self._rows]
-
-
-class PackedInt4Linear:
-    """Groups of 32 columns with a scale and a lowest value, on our kernel: x and result are float32."""
-
-    def __init__(self, packed: Tensor, rows: int, kernels: Kernels) -> None:
-        self._packed, self._rows = packed, rows
-        self._multiply = kernels.multiply_int4
-        self.memory_bytes = packed.nbytes
+    def __init__(self, packed: Tensor, scales: Tensor, rows: int, kernels: Kernels) -> None:
+        self.packed, self.scales, self.rows = packed, scales, rows
+        self.memory_bytes = packed.nbytes + scales.nbytes
+        self._multiply = kernels.multiply
 
     def __call__(self, x: Tensor) -> Tensor:
         """Multiply."""
-        y = self._multiply(x, self._packed)
-        return y if y.shape[1] == self._rows else y[:, : self._rows]
+        return self._multiply(x, self.packed, self.scales)[:, : self.rows]
 
 
-AnyLinear = PlainLinear | Int8Linear | Int4Linear | Nf4Linear | PackedInt8Linear | PackedInt4Linear
+AnyLinear = PlainLinear | Int8Linear | Int4Linear | Nf4Linear | PackedLinear
 
 
 def build_linear(weight: Tensor, quantization: str, device: torch.device) -> AnyLinear:
@@ -148,14 +140,10 @@ def build_linear(weight: Tensor, quantization: str, device: torch.device) -> Any
     return PlainLinear(weight.to(device))
 
 
-def build_packed_linear(
-    tensors: Sequence[Tensor], quantization: str, rows: int, kernels: Kernels
-) -> AnyLinear:
-    """Wrap a matrix (rows, in) that `pack` has made, `int4` or `int8`, for our kernels."""
-    if quantization == "int4":
-        return PackedInt4Linear(tensors[0], rows, kernels)
-    codes, scales = tensors
-    return PackedInt8Linear(codes, scales, rows, kernels)
+def build_packed_linear(tensors: Sequence[Tensor], rows: int, kernels: Kernels) -> PackedLinear:
+    """Wrap a matrix (rows, in) that `pack` has made for our kernels."""
+    scales = tensors[1] if len(tensors) > 1 else torch.empty(0)
+    return PackedLinear(tensors[0], scales, rows, kernels)
 
 
 def pack(weight: Tensor, quantization: str) -> tuple[Tensor, ...]:

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from assistant.engine.blocks import Attention, Blocks, KernelBlocks, Segment, TorchBlocks
+from assistant.engine.blocks import Attention, Blocks, Segment
 from assistant.engine.cache import SlotCache
 from assistant.engine.graphs import Capture, CudaGraphs, GraphedDecode
 from assistant.engine.kernels.ops import Kernels
-from assistant.engine.linear import AnyLinear
+from assistant.engine.kernels.step import KernelStep
+from assistant.engine.linear import AnyLinear, PackedLinear
 from assistant.engine.static_step import StaticRows
 
 
@@ -86,10 +87,9 @@ class LlamaNetwork:
         self._cache = cache
         self._device = weights.embedding.device
         cosine, sine = rope_angles(weights, cache.tokens)
-        self._blocks: Blocks = (
-            KernelBlocks(cache, cosine, sine, shape.heads, shape.rms_eps, kernels)
-            if kernels
-            else TorchBlocks(cache, cosine, sine, shape.heads, shape.rms_eps)
+        self._blocks = Blocks(cache, cosine, sine, shape.heads, shape.rms_eps)
+        self._kernel_step = (
+            _build_kernel_step(shape, weights, cache, cosine, sine, kernels) if kernels else None
         )
         self._graphed: GraphedDecode | None = None
         if self._device.type == "cuda":
@@ -101,7 +101,7 @@ class LlamaNetwork:
         Raises:
             ValueError: The compiled kernels compute this model.
         """
-        if not isinstance(self._blocks, TorchBlocks):
+        if self._kernel_step:
             raise ValueError("steps of fixed shape are computed by torch alone")
         self._cache.clear()
         self._graphed = GraphedDecode(
@@ -123,8 +123,7 @@ class LlamaNetwork:
         """Compute a prompt's next tokens; see `Network`."""
         if self._graphed:
             self._cache.cut(slot, start + len(ids))
-        hidden = self._forward(ids, [Segment(slot=slot, start=start, length=len(ids))])
-        return self._logits(hidden[-1:])[0]
+        return self._compute(ids, [Segment(slot=slot, start=start, length=len(ids))], [len(ids) - 1])[0]
 
     def decode_step(
         self, slots: Sequence[int], positions: Sequence[int], ids: Sequence[Sequence[int]]
@@ -139,7 +138,7 @@ class LlamaNetwork:
             Segment(slot=slot, start=position, length=len(tokens))
             for slot, position, tokens in zip(slots, positions, ids, strict=True)
         ]
-        return self._logits(self._forward([token for tokens in ids for token in tokens], segments))
+        return self._compute([token for tokens in ids for token in tokens], segments)
 
     def copy_prefix(self, source: int, target: int, tokens: int) -> None:
         """Copy the first positions of one slot's cache to another's."""
@@ -147,13 +146,37 @@ class LlamaNetwork:
         self._cache.copy_prefix(source, target, tokens)
 
     @torch.inference_mode()
-    def _forward(self, ids: Sequence[int], segments: Sequence[Segment]) -> Tensor:
+    def _compute(
+        self, ids: Sequence[int], segments: Sequence[Segment], wanted: Sequence[int] | None = None
+    ) -> Tensor:
+        """Return the logits of the wanted rows, or of all: (rows, vocab), float32."""
         tokens = torch.tensor(ids, device=self._device)
-        return forward(self._weights, self._blocks, tokens, self._blocks.attention(segments))
+        if self._kernel_step:
+            places = [(s.slot, s.start + i) for s in segments for i in range(s.length)]
+            embedded = functional.embedding(tokens, self._weights.embedding).float()  # (N, D)
+            return self._kernel_step.compute(embedded, places, wanted)[:, : self.vocab_size]
+        hidden = forward(self._weights, self._blocks, tokens, self._blocks.attention(segments))
+        return self._weights.head(hidden if wanted is None else hidden[wanted]).float()
 
-    @torch.inference_mode()
-    def _logits(self, hidden: Tensor) -> Tensor:
-        return self._weights.head(hidden).float()
+
+def _build_kernel_step(
+    shape: LlamaShape, weights: LlamaWeights, cache: SlotCache, cosine: Tensor, sine: Tensor,
+    kernels: Kernels,
+) -> KernelStep:  # fmt: skip
+    matrices = [m for y in weights.layers for m in (y.qkv, y.output, y.gate_up, y.down)]
+    packed = [m for m in (*matrices, weights.head) if isinstance(m, PackedLinear)]
+    return KernelStep(
+        kernels=kernels,
+        norms=[*(norm for y in weights.layers for norm in (y.attention_norm, y.mlp_norm)), weights.norm],
+        packed=[m.packed for m in packed],
+        scales=[m.scales for m in packed],
+        keys=cache.keys,
+        values=cache.values,
+        cosine=cosine,
+        sine=sine,
+        heads=shape.heads,
+        eps=shape.rms_eps,
+    )
 
 
 def forward(weights: LlamaWeights, blocks: Blocks, ids: Tensor, attend: Attention) -> Tensor:
@@ -166,7 +189,7 @@ def forward(weights: LlamaWeights, blocks: Blocks, ids: Tensor, attend: Attentio
     return norm(x, weights.norm)
 
 
-def _static_logits(weights: LlamaWeights, blocks: TorchBlocks, rows: StaticRows) -> Tensor:
+def _static_logits(weights: LlamaWeights, blocks: Blocks, rows: StaticRows) -> Tensor:
     return weights.head(forward(weights, blocks, rows.ids, blocks.attention_at(rows)))
 
 

@@ -265,4 +265,4 @@ class _Reader:
         if self._kernels is None:
             return build_linear(read(), kind, self._device)
         tensors = self._stored.take(name, packed_forms(rows, columns, kind), lambda: pack(read(), kind))
-        return build_packed_linear(tensors, kind, rows, self._kernels)
+        return build_packed_linear(tensors, rows, self._kernels)

@@ -16,6 +16,8 @@ from assistant.requests import Sampling
 
 LIKELIEST = 256
 """Where so many reach top-p together, the other tokens are not sorted: of 49,152, that takes 8 ms."""
+BLOCK = 256
+"""Probabilities that are added up at once where one is drawn."""
 
 
 def choose_token(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
@@ -27,7 +29,8 @@ def choose_token(scores: Tensor, sampling: Sampling, generator: torch.Generator)
         generator: The sequence's own random numbers, on the CPU.
     """
     if sampling.temperature == 0:
-        return int(scores.argmax())
+        # torch's own takes ten times as long on a CPU.
+        return int(scores.numpy().argmax() if scores.device.type == "cpu" else scores.argmax())
     kept = filter_scores(scores.cpu().float(), sampling)
     return draw_token(torch.softmax(kept, dim=-1), generator)
 
@@ -39,9 +42,16 @@ def draw_token(probabilities: Tensor, generator: torch.Generator) -> int:
         probabilities: (vocab,), at least one above 0. One that is 0 is never drawn.
         generator: Of random numbers, on the CPU.
     """
-    sums = probabilities.cumsum(dim=0, dtype=torch.float64)
+    # Block by block: to add up all of them one after another takes six times as long.
+    whole = len(probabilities) // BLOCK * BLOCK
+    blocks = probabilities[:whole].view(-1, BLOCK).sum(dim=1, dtype=torch.float64)
+    rest = probabilities[whole:].sum(dtype=torch.float64)
+    sums = torch.cat([blocks, rest[None]]).cumsum(dim=0)
     mark = (1 - torch.rand((), generator=generator, dtype=torch.float64)) * sums[-1]  # above 0
-    return int(torch.searchsorted(sums, mark))
+    block = int(torch.searchsorted(sums, mark))
+    begin, before = block * BLOCK, sums[block - 1] if block else 0.0
+    inner = probabilities[begin : begin + BLOCK].cumsum(dim=0, dtype=torch.float64)
+    return begin + int(torch.searchsorted(inner, (mark - before).clamp(max=inner[-1])))
 
 
 def penalize_repetition(logits: Tensor, seen: Sequence[int], penalty: float) -> Tensor:

@@ -3,14 +3,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from assistant.engine.blocks import KernelBlocks, Segment, TorchBlocks
 from assistant.engine.cache import SlotCache
 from assistant.engine.kernels import compiling
 from assistant.engine.kernels.compiling import (
@@ -21,6 +21,8 @@ from assistant.engine.kernels.compiling import (
 )
 from assistant.engine.kernels.ops import Kernels, check_kernels
 from assistant.engine.kernels.packing import pack_int4, pack_int8, unpack_int4, unpack_int8
+from assistant.engine.linear import AnyLinear, PackedLinear, PlainLinear
+from assistant.engine.llama import LlamaLayer, LlamaNetwork, LlamaShape, LlamaWeights
 
 needs_kernels = pytest.mark.skipif(bool(find_obstacle()), reason=find_obstacle() or "can be compiled here")
 
@@ -34,6 +36,17 @@ def kernels() -> Kernels:
 
 def draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+NONE = torch.empty(0)
+"""The scales of an int4 matrix."""
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Callable[[int], None]]:
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 def relative_error(got: Tensor, wanted: Tensor) -> float:
@@ -60,85 +73,175 @@ def test_int8_unpacks_to_within_half_a_step(rows: int) -> None:
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 9, 33])
 def test_products_are_those_of_the_unpacked_matrix(kernels: Kernels, rows: int) -> None:
     matrix, x = draw(48, 96), draw(rows, 96, seed=1)
-    int4, (int8, scale) = pack_int4(matrix), pack_int8(matrix)
-    assert relative_error(kernels.multiply_int4(x, int4), x @ unpack_int4(int4).T) < 0.01
-    assert relative_error(kernels.multiply_int8(x, int8, scale), x @ unpack_int8(int8, scale).T) < 0.01
+    int4, (int8, scales) = pack_int4(matrix), pack_int8(matrix)
+    assert relative_error(kernels.multiply(x, int4, NONE), x @ unpack_int4(int4).T) < 0.01
+    assert relative_error(kernels.multiply(x, int8, scales), x @ unpack_int8(int8, scales).T) < 0.01
+
+
+@needs_kernels
+@pytest.mark.parametrize("at", [0, 31])
+def test_products_of_the_largest_codes_do_not_overflow(kernels: Kernels, at: int) -> None:
+    matrix, x = torch.full((16, 64), 15.0), torch.full((1, 64), 127.0)
+    matrix[:, at::32] = 0.0
+    assert kernels.multiply(x, pack_int4(matrix), NONE).eq(62 * 15 * 127).all()
+    assert kernels.multiply(-x, pack_int4(matrix), NONE).eq(-62 * 15 * 127).all()
+    for sign in (1, -1):
+        packed, scales = pack_int8(sign * torch.full((16, 64), 127.0))
+        assert kernels.multiply(x, packed, scales).eq(sign * 64 * 127 * 127).all()
 
 
 @needs_kernels
 @pytest.mark.parametrize(("begin", "end"), [(0, 1), (3, 7), (5, 13), (2, 19)])
 def test_a_row_gives_the_same_bits_alone_and_among_others(kernels: Kernels, begin: int, end: int) -> None:
     matrix, x = draw(48, 96), draw(19, 96, seed=1)
-    int4, (int8, scale) = pack_int4(matrix), pack_int8(matrix)
+    int4, (int8, scales) = pack_int4(matrix), pack_int8(matrix)
     some = x[begin:end].contiguous()
-    assert torch.equal(kernels.multiply_int4(some, int4), kernels.multiply_int4(x, int4)[begin:end])
-    whole = kernels.multiply_int8(x, int8, scale)
-    assert torch.equal(kernels.multiply_int8(some, int8, scale), whole[begin:end])
+    assert torch.equal(kernels.multiply(some, int4, NONE), kernels.multiply(x, int4, NONE)[begin:end])
+    whole = kernels.multiply(x, int8, scales)
+    assert torch.equal(kernels.multiply(some, int8, scales), whole[begin:end])
 
 
 @needs_kernels
-def test_numbers_that_are_not_finite_stay_so(kernels: Kernels) -> None:
-    int4, (int8, scale) = pack_int4(draw(16, 64)), pack_int8(draw(16, 64))
-    for bad in (float("nan"), float("inf")):
-        x = draw(2, 64)
-        x[1, 40] = bad
-        for y in (kernels.multiply_int4(x, int4), kernels.multiply_int8(x, int8, scale)):
-            assert y[0].isfinite().all()
-            assert not y[1].isfinite().any()
-        assert not kernels.normalize(x, torch.ones(64), 1e-5)[1].isfinite().all()
-    x[1] = float("nan")
-    assert not kernels.gate(x)[1].isfinite().any()
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_products_that_are_not_finite_stay_so(kernels: Kernels, bad: float) -> None:
+    x = draw(2, 64)
+    x[1, 40] = bad
+    int8, scales = pack_int8(draw(16, 64))
+    for y in (kernels.multiply(x, pack_int4(draw(16, 64)), NONE), kernels.multiply(x, int8, scales)):
+        assert y[0].isfinite().all()
+        assert not y[1].isfinite().any()
 
 
 @needs_kernels
 def test_what_does_not_fit_together_is_refused(kernels: Kernels) -> None:
     with pytest.raises(RuntimeError, match="do not fit"):
-        kernels.multiply_int4(draw(1, 64), pack_int4(draw(16, 96)))
+        kernels.multiply(draw(1, 64), pack_int4(draw(16, 96)), NONE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A small random model of two layers: by the kernels, and by torch from the same rounded weights."""
+
+    kernels: Kernels
+    heads: int = 9
+    kv_heads: int = 3
+    size: int = 64
+    slots: int = 3
+
+    def build(self) -> tuple[LlamaNetwork, LlamaNetwork]:
+        shape = LlamaShape(
+            layers=2, hidden=96, heads=self.heads, kv_heads=self.kv_heads, head_dim=self.size,
+            intermediate=160, vocab_size=50, rms_eps=1e-5,
+        )  # fmt: skip
+        sizes = [
+            ((self.heads + 2 * self.kv_heads) * self.size, 96), (96, self.heads * self.size), (320, 96),
+            (96, 160),
+        ]  # fmt: skip
+        ours, torchs = [], []
+        for layer in range(2):
+            norms = [1 + 0.1 * draw(96, seed=10 * layer + i) for i in (8, 9)]
+            matrices = [draw(*size, seed=10 * layer + i) / size[1] ** 0.5 for i, size in enumerate(sizes)]
+            packed = [
+                PackedLinear(pack_int4(m), NONE, len(m), self.kernels)
+                if i % 2
+                else PackedLinear(*pack_int8(m), len(m), self.kernels)
+                for i, m in enumerate(matrices)
+            ]
+            plain = [
+                PlainLinear(unpack_int8(p.packed, p.scales) if p.scales.numel() else unpack_int4(p.packed))
+                for p in packed
+            ]
+            for layers, (qkv, output, gate_up, down) in ((ours, packed), (torchs, plain)):
+                layers.append(
+                    LlamaLayer(
+                        attention_norm=norms[0],
+                        mlp_norm=norms[1],
+                        qkv=qkv,
+                        output=output,
+                        gate_up=gate_up,
+                        down=down,
+                    )
+                )
+        head = PackedLinear(*pack_int8(draw(50, 96, seed=77)), 50, self.kernels)
+        plain_head = PlainLinear(unpack_int8(head.packed, head.scales)[:50])
+        return self._network(shape, ours, head, self.kernels), self._network(shape, torchs, plain_head, None)
+
+    def _network(
+        self, shape: LlamaShape, layers: list[LlamaLayer], head: AnyLinear, kernels: Kernels | None
+    ) -> LlamaNetwork:
+        weights = LlamaWeights(
+            embedding=draw(50, 96, seed=78), layers=tuple(layers), norm=1 + 0.1 * draw(96, seed=79),
+            head=head, rope_scale=1.0,
+            rope_inverse_frequencies=1 / 10000 ** (torch.arange(0, self.size, 2) / self.size),
+        )  # fmt: skip
+        cache = SlotCache(
+            layers=2, slots=self.slots, heads=self.kv_heads, tokens=40, head_dim=self.size,
+            dtype=torch.bfloat16 if kernels else torch.float32, device=torch.device("cpu"),
+        )  # fmt: skip
+        return LlamaNetwork(shape, weights, cache, "int4" if kernels else "none", kernels)
+
+
+IDS = [(7 * i) % 50 for i in range(40)]
 
 
 @needs_kernels
 @pytest.mark.parametrize(
-    ("heads", "kv_heads", "size"), [(9, 3, 64), (4, 4, 32), (8, 1, 96), (16, 2, 128), (2, 2, 256)]
+    ("heads", "kv_heads", "size"),
+    [(9, 3, 64), (4, 4, 32), (8, 1, 96), (10, 2, 64), (16, 2, 128), (2, 2, 256), (7, 1, 64)],
 )
-def test_attention_is_that_of_torch(kernels: Kernels, heads: int, kv_heads: int, size: int) -> None:
-    angles = draw(40, size)
-    shape = {"layers": 1, "slots": 3, "heads": kv_heads, "tokens": 40, "head_dim": size}
-    caches = [SlotCache(**shape, dtype=torch.bfloat16, device=torch.device("cpu")) for _ in range(2)]
-    ours = KernelBlocks(caches[0], angles.cos(), angles.sin(), heads, 1e-5, kernels)
-    torchs = TorchBlocks(caches[1], angles.cos(), angles.sin(), heads, 1e-5)
-    batches = (
-        [Segment(slot=1, start=0, length=13)],
-        [Segment(slot=1, start=13, length=1), Segment(slot=2, start=0, length=5)],
-        [Segment(slot=2, start=5, length=3), Segment(slot=1, start=12, length=6)],
-    )
-    for number, batch in enumerate(batches):
-        qkv = draw(sum(s.length for s in batch), (heads + 2 * kv_heads) * size, seed=number)
-        got, wanted = ours.attention(batch)(0, qkv), torchs.attention(batch)(0, qkv.bfloat16()).float()
-        assert relative_error(got, wanted) < 0.02
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_a_model_computes_what_it_does_by_torch(
+    kernels: Kernels, heads: int, kv_heads: int, size: int, threads: int, set_threads: Callable[[int], None]
+) -> None:
+    set_threads(threads)
+    ours, torchs = Model(kernels=kernels, heads=heads, kv_heads=kv_heads, size=size).build()
+    for compute in (
+        lambda network: network.prefill(1, 0, IDS[:13]),
+        lambda network: network.prefill(2, 0, IDS[20:25]),
+        lambda network: network.decode_step([2, 1], [5, 13], [IDS[25:28], IDS[13:14]]),
+        lambda network: network.decode_step([1], [12], [IDS[12:18]]),
+        lambda network: network.prefill(1, 18, IDS[18:19]),
+    ):
+        assert relative_error(compute(ours), compute(torchs)) < 0.03
 
 
 @needs_kernels
-def test_attention_of_a_row_does_not_depend_on_the_batch(kernels: Kernels) -> None:
-    angles = draw(40, 64)
-    shape = {"layers": 1, "slots": 2, "heads": 3, "tokens": 40, "head_dim": 64}
-    alone, beside = (SlotCache(**shape, dtype=torch.bfloat16, device=torch.device("cpu")) for _ in range(2))
-    qkv, other = draw(21, 15 * 64), draw(7, 15 * 64, seed=1)
+def test_a_token_has_the_same_bits_alone_in_a_batch_and_on_more_threads(
+    kernels: Kernels, set_threads: Callable[[int], None]
+) -> None:
+    set_threads(1)
+    alone, beside = Model(kernels=kernels).build()[0], Model(kernels=kernels).build()[0]
+    wanted = [alone.decode_step([0], [i], [[token]])[0] for i, token in enumerate(IDS[:21])]
+    set_threads(3)
+    got = beside.decode_step([1, 0], [0, 0], [IDS[30:37], IDS[:21]])
+    assert torch.equal(got[7:], torch.stack(wanted))
 
-    def blocks(cache: SlotCache) -> KernelBlocks:
-        return KernelBlocks(cache, angles.cos(), angles.sin(), 9, 1e-5, kernels)
 
-    one = [
-        blocks(alone).attention([Segment(slot=0, start=i, length=1)])(0, qkv[i : i + 1]) for i in range(21)
-    ]
-    batch = [Segment(slot=1, start=0, length=7), Segment(slot=0, start=0, length=21)]
-    assert torch.equal(blocks(beside).attention(batch)(0, torch.cat([other, qkv]))[7:], torch.cat(one))
+@needs_kernels
+@pytest.mark.parametrize(("slot", "position"), [(3, 0), (-1, 0), (0, 40), (0, -1)])
+def test_a_place_that_is_not_in_the_cache_is_refused(kernels: Kernels, slot: int, position: int) -> None:
+    network, _ = Model(kernels=kernels).build()
+    with pytest.raises(RuntimeError, match="not in the cache"):
+        network.prefill(slot, position, [1])
+
+
+@needs_kernels
+def test_a_model_of_numbers_that_are_not_finite_says_so(kernels: Kernels) -> None:
+    network, _ = Model(kernels=kernels).build()
+    network._weights.embedding[IDS[1], 5] = float("nan")
+    logits = network.decode_step([0, 1], [0, 0], [IDS[:1], IDS[1:2]])
+    assert logits[0].isfinite().all()
+    assert not logits[1].isfinite().any()
 
 
 @needs_kernels
 def test_a_kernel_that_computes_wrongly_is_named(kernels: Kernels) -> None:
-    wrong = replace(kernels, gate=lambda both: 1.1 * kernels.gate(both))
-    with pytest.raises(ArithmeticError, match="gate is off by 0"):
-        check_kernels(wrong)
+    for name, wrong in (
+        ("multiply", replace(kernels, multiply=lambda *args: 1.1 * kernels.multiply(*args))),
+        ("forward", replace(kernels, forward=lambda *args: 1.1 * kernels.forward(*args))),
+    ):
+        with pytest.raises(ArithmeticError, match=f"{name}.* is off by 0"):
+            check_kernels(wrong)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from assistant.engine.kernels.ops import Kernels
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
+"""It includes the headers beside it."""
 FLAGS = ("-std=c++20", "-O3", "-march=native", "-fopenmp", "-fno-math-errno", "-fno-trapping-math")
 NEEDED = frozenset({"avx2", "fma"})
 """Instruction sets without which the source does not compile."""
@@ -42,6 +43,7 @@ class CannotCompileError(Exception):
 def library_path() -> Path:
     """Where the kernels for this source, torch, compiler and processor are, or would be."""
     parts = [
+        *(path.read_bytes() for path in sorted(SOURCE.parent.glob("*.h"))),
         SOURCE.read_bytes(),
         importlib.metadata.version("torch").encode(),
         " ".join([_compiler() or "", *FLAGS]).encode(),

@@ -6,7 +6,7 @@ Knows the library's functions; how it came about is in `compiling`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,31 +24,27 @@ TOLERANCE = 0.02
 """Relative error by norm: rounding rows to 8 bits costs 0.5 %, bfloat16 keys and values 0.4 %."""
 
 
-Attend = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, int], Tensor]
-"""Rotate queries and keys, write keys and values into the cache, attend to all positions so far.
+Multiply = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(x (N, in), float32; a matrix of `packing`, and its scales, none for int4) -> (N, 16 O)."""
+Forward = Callable[..., Tensor]
+"""Compute N tokens of a model with L layers, whatever sequences they are of.
 
-(qkv (N, (H + 2 K) E), float32; cosine and sine (T, E), float32; keys and values (slots, K, T, E), bfloat16,
-written to; slots and positions (N,), int64, one for each row; H) -> (N, H E).
+Rounds what matrices are multiplied with to 8 bits, rotates queries and keys by halves, writes keys and values
+into the cache, attends to all positions so far.
+
+(embedded (N, D), float32; norms: each layer's before attention and before the rest, and the last, (D,)
+each, float32; packed: four matrices of each layer, and the head; their scales; keys and values: L of
+(slots, K, T, E) each, bfloat16, written to; cosine and sine (T, E), float32; slots and positions (N,), int64;
+wanted (W,), int64: rows; H; the norms' epsilon) -> logits (W, 16 O).
 """
-MultiplyInt4 = Callable[[Tensor, Tensor], Tensor]
-"""(x (N, in), float32; a matrix of `packing.pack_int4`) -> (N, 16 O)."""
-MultiplyInt8 = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(x (N, in), float32; a matrix of `packing.pack_int8` and its scales) -> (N, 16 O)."""
-Normalize = Callable[[Tensor, Tensor, float], Tensor]
-"""(x (N, D); weight (D,); epsilon) -> x at root mean square 1, times the weight; float32."""
-Gate = Callable[[Tensor], Tensor]
-"""(N, 2 I), gate and up -> SiLU(gate) * up, (N, I); float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernels:
     """The functions of a library. A row's results do not depend on the rows beside it, bit by bit."""
 
-    multiply_int4: MultiplyInt4
-    multiply_int8: MultiplyInt8
-    normalize: Normalize
-    gate: Gate
-    attend: Attend
+    multiply: Multiply
+    forward: Forward
 
 
 @cache
@@ -60,15 +56,9 @@ def load_library(path: Path) -> Kernels:
         ArithmeticError: It computes something else than torch does.
     """
     own: Any = torch.ops.assistant
-    if not hasattr(own, "multiply_int4"):  # a second library of these names would end the process
+    if not hasattr(own, "forward"):  # a second library of these names would end the process
         torch.ops.load_library(path)
-    kernels = Kernels(
-        multiply_int4=own.multiply_int4.default,
-        multiply_int8=own.multiply_int8.default,
-        normalize=own.normalize.default,
-        gate=own.gate.default,
-        attend=own.attend.default,
-    )
+    kernels = Kernels(multiply=own.multiply.default, forward=own.forward.default)
     check_kernels(kernels)
     return kernels
 
@@ -85,26 +75,44 @@ def check_kernels(kernels: Kernels) -> None:
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=chance)
 
-    x, matrix, weight = draw(3, 64), draw(32, 64), draw(64)
-    packed, (packed8, scale) = packing.pack_int4(matrix), packing.pack_int8(matrix)
-    qkv, angle = draw(3, 4 * 32), draw(4, 32)
-    cosine, sine = angle.cos(), angle.sin()
+    x, none = draw(3, 64), torch.empty(0)
+    matrices = [draw(rows, 64) / 8 for rows in (128, 64, 128, 64, 32)]
+    packed = [(packing.pack_int4(matrix), none) for matrix in matrices[:-1]] + [
+        packing.pack_int8(matrices[-1])
+    ]
+    plain = [*(packing.unpack_int4(one) for one, _ in packed[:-1]), packing.unpack_int8(*packed[-1])]
+    norms, angles = [draw(64), draw(64), draw(64)], draw(4, 32)
+    cosine, sine = angles.cos(), angles.sin()
     keys, values = torch.zeros(1, 1, 4, 32).bfloat16(), torch.zeros(1, 1, 4, 32).bfloat16()
-    slots, positions = torch.zeros(3, dtype=torch.int64), torch.arange(3)
-    mixed = kernels.attend(qkv, cosine, sine, keys, values, slots, positions, 2)
+    slots, three = torch.zeros(3, dtype=torch.int64), torch.arange(3)
+    logits = kernels.forward(
+        x, norms, [one for one, _ in packed], [scales for _, scales in packed], [keys], [values],
+        cosine, sine, slots, three, three, 2, 1e-5,
+    )  # fmt: skip
     pairs = {
-        "multiply_int4": (kernels.multiply_int4(x, packed), x @ packing.unpack_int4(packed).T),
-        "multiply_int8": (
-            kernels.multiply_int8(x, packed8, scale), x @ packing.unpack_int8(packed8, scale).T,
-        ),
-        "normalize": (kernels.normalize(x, weight, 1e-5), functional.rms_norm(x, (64,), weight, 1e-5)),
-        "gate": (kernels.gate(x), functional.silu(x[:, :32]) * x[:, 32:]),
-        "attend": (mixed, _attend_plainly(qkv.view(3, 4, 32), cosine[:3, None], sine[:3, None])),
-    }  # fmt: skip
-    for name, (got, wanted) in pairs.items():
-        error = float((got - wanted).norm() / wanted.norm())
+        "multiply, int4,": (kernels.multiply(x, *packed[0]), x @ plain[0].T),
+        "multiply, int8,": (kernels.multiply(x, *packed[-1]), x @ plain[-1].T),
+        "forward": (logits, _forward_plainly(x, norms, plain, cosine[:3, None], sine[:3, None])),
+    }
+    for name, (got, wanted_numbers) in pairs.items():
+        error = float((got - wanted_numbers).norm() / wanted_numbers.norm())
         if not error < TOLERANCE:
             raise ArithmeticError(f"{name} is off by {error:.3f}")
+
+
+def _forward_plainly(
+    x: Tensor, norms: Sequence[Tensor], matrices: Sequence[Tensor], cosine: Tensor, sine: Tensor
+) -> Tensor:
+    """One layer with two query heads of 32 numbers and one key head, from position 0 on."""
+
+    def norm(x: Tensor, weight: Tensor) -> Tensor:
+        return functional.rms_norm(x, weight.shape, weight, 1e-5)
+
+    qkv, output, gate_up, down, head = matrices
+    x = x + _attend_plainly((norm(x, norms[0]) @ qkv.T).view(3, 4, 32), cosine, sine) @ output.T
+    gate, up = (norm(x, norms[1]) @ gate_up.T).chunk(2, dim=-1)
+    x = x + (functional.silu(gate) * up) @ down.T
+    return norm(x, norms[2]) @ head.T
 
 
 def _attend_plainly(qkv: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
