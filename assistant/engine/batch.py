@@ -181,7 +181,7 @@ class BatchedModel:
         self._take_tokens(answer, logits[None], [])
 
     def _decode_step(self, answers: Sequence[Answer]) -> None:
-        guesses = [answer.guess(self.context_tokens) for answer in answers]
+        guesses = [answer.guess(self.context_tokens, len(answers) - 1) for answer in answers]
         rows = len(answers) + sum(map(len, guesses))
         torch.set_num_threads(self._threads.choose(rows))
         started = time.monotonic()

@@ -104,7 +104,7 @@ class PackedLinear:
 
     Args:
         packed: See `packing`.
-        scales: Of an int8 matrix; of none, empty, for int4.
+        scales: Of its rows.
         rows: Without those that fill up the last block.
         kernels: What multiplies.
     """
@@ -142,20 +142,19 @@ def build_linear(weight: Tensor, quantization: str, device: torch.device) -> Any
 
 def build_packed_linear(tensors: Sequence[Tensor], rows: int, kernels: Kernels) -> PackedLinear:
     """Wrap a matrix (rows, in) that `pack` has made for our kernels."""
-    scales = tensors[1] if len(tensors) > 1 else torch.empty(0)
-    return PackedLinear(tensors[0], scales, rows, kernels)
+    packed, scales = tensors
+    return PackedLinear(packed, scales, rows, kernels)
 
 
-def pack(weight: Tensor, quantization: str) -> tuple[Tensor, ...]:
+def pack(weight: Tensor, quantization: str) -> tuple[Tensor, Tensor]:
     """Turn a matrix with packable columns into the tensors that our kernels read: `int4` or `int8`."""
-    return (packing.pack_int4(weight),) if quantization == "int4" else packing.pack_int8(weight)
+    return packing.pack_int4(weight) if quantization == "int4" else packing.pack_int8(weight)
 
 
 def packed_forms(rows: int, columns: int, quantization: str) -> list[tuple[tuple[int, ...], torch.dtype]]:
     """Return shape and dtype of each tensor that `pack` makes of a matrix of this size."""
-    if quantization == "int4":
-        return [(packing.int4_shape(rows, columns), torch.uint8)]
-    codes = packing.int8_shape(rows, columns)
+    shape = packing.int4_shape if quantization == "int4" else packing.int8_shape
+    codes = shape(rows, columns)
     return [(codes, torch.uint8), ((codes[0] * packing.TILE,), torch.float32)]
 
 

@@ -55,7 +55,7 @@ class Network(Protocol):
                 out wrong are taken back by starting the next step at an earlier position.
 
         Returns:
-            Logits (total number of ids, vocab), float32, sequence after sequence.
+            Logits (total number of ids, vocab), float32, sequence after sequence; never written to again.
         """
         ...
 

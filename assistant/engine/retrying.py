@@ -32,7 +32,7 @@ class HeldToken:
 
     token: int
     scores: Tensor
-    """(vocab,), a copy; what it was chosen from. Tokens that were tried in its place have none left."""
+    """(vocab,), what it was chosen from. Tokens that were tried in its place have none left."""
     reading: Reading
     stops: str
     """What the stop scanner held back."""
@@ -72,7 +72,7 @@ class HeldLine:
         """Note a token that may have to be taken back, before it is read."""
         if self.reading.is_code:
             before = {"reading": self.reading, "stops": stops, "shown": len(self.text), "place": place}
-            self.tokens.append(HeldToken(token=token, scores=scores.clone(), **before))
+            self.tokens.append(HeldToken(token=token, scores=scores, **before))
 
     def read(self, text: str, shown: str) -> str | Fault:
         """Read what the token held last adds.
@@ -120,6 +120,7 @@ class HeldLine:
         self.tries += 1
         self.taken_back += 1
         held = self._go_back(at)
+        held.scores = held.scores.clone()  # seldom: what the network computed is nobody's to write to
         held.scores[held.token] = -torch.inf
         return held
 

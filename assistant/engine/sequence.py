@@ -105,12 +105,17 @@ class Answer:
         longest = min(self.job.sampling.max_tokens, context_tokens - len(self.job.ids))
         return longest - len(self.tokens)
 
-    def guess(self, context_tokens: int) -> list[int]:
-        """Guess what comes after the next token, never past the end of the answer's room."""
+    def guess(self, context_tokens: int, beside: int) -> list[int]:
+        """Guess what comes after the next token, never past the end of the answer's room.
+
+        Args:
+            context_tokens: The model's.
+            beside: Other answers in the step.
+        """
         room = self.room(context_tokens) - 1
         if self.forced:
             return self.forced[: max(0, min(room, LONGEST))]
-        return self.lookup.guess(room) if self.lookup else []
+        return self.lookup.guess(room, beside) if self.lookup else []
 
     def choose(self, logits: Tensor) -> tuple[int, Tensor]:
         """Choose the next token.

@@ -11,6 +11,7 @@ import torch
 import transformers
 from jobs import Collected
 from tiny_llama import save_llama
+from torch import Tensor
 
 from assistant.config import EngineSettings
 from assistant.engine import llama_weights
@@ -112,11 +113,16 @@ def test_a_further_turn_computes_only_what_is_new(model: BatchedModel) -> None:
 
 
 @pytest.mark.parametrize("quantization", ["int4", "int8"])
-def test_logits_are_near_those_that_torch_computes(directory: Path, quantization: str) -> None:
+def test_logits_are_as_near_to_the_unrounded_ones_as_those_that_torch_computes(
+    directory: Path, quantization: str
+) -> None:
     ids = [1, 5, 77, 3, 50, 9, 9, 42, 17, 80, 2, 66, 31, 10, 7, 8, 20, 55, 4, 90]
     ours, torchs = load(directory, quantization), load(directory, quantization, compiled=False)
-    for network in (ours, torchs):
+    unrounded = load(directory, "none", compiled=False)
+    rows: list[Tensor] = []
+    for network in (unrounded, torchs, ours):
         network.prefill(1, 0, ids[:12])
-    rows = [network.decode_step([1], [12], [ids[12:]]) for network in (ours, torchs)]
-    error = (rows[0] - rows[1]).norm() / rows[1].norm()
-    assert error < 0.05
+        rows.append(network.decode_step([1], [12], [ids[12:]]))
+    wanted, *others = rows
+    by_torch, by_kernels = [float((other - wanted).norm() / wanted.norm()) for other in others]
+    assert by_kernels < 1.2 * by_torch + 0.005

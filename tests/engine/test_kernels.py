@@ -38,10 +38,6 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-NONE = torch.empty(0)
-"""The scales of an int4 matrix."""
-
-
 @pytest.fixture
 def set_threads() -> Iterator[Callable[[int], None]]:
     before = torch.get_num_threads()
@@ -56,7 +52,7 @@ def relative_error(got: Tensor, wanted: Tensor) -> float:
 @pytest.mark.parametrize("rows", [16, 48, 50])
 def test_int4_unpacks_to_within_half_a_step(rows: int) -> None:
     matrix = draw(rows, 96)
-    values = unpack_int4(pack_int4(matrix))[:rows]
+    values = unpack_int4(*pack_int4(matrix))[:rows]
     groups = matrix.view(rows, 3, 32)
     step = (groups.amax(-1) - groups.amin(-1)) / 15
     assert ((values - matrix).view(rows, 3, 32).abs().amax(-1) <= 0.6 * step).all()
@@ -73,9 +69,9 @@ def test_int8_unpacks_to_within_half_a_step(rows: int) -> None:
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 9, 33])
 def test_products_are_those_of_the_unpacked_matrix(kernels: Kernels, rows: int) -> None:
     matrix, x = draw(48, 96), draw(rows, 96, seed=1)
-    int4, (int8, scales) = pack_int4(matrix), pack_int8(matrix)
-    assert relative_error(kernels.multiply(x, int4, NONE), x @ unpack_int4(int4).T) < 0.01
-    assert relative_error(kernels.multiply(x, int8, scales), x @ unpack_int8(int8, scales).T) < 0.01
+    int4, int8 = pack_int4(matrix), pack_int8(matrix)
+    assert relative_error(kernels.multiply(x, *int4), x @ unpack_int4(*int4).T) < 0.01
+    assert relative_error(kernels.multiply(x, *int8), x @ unpack_int8(*int8).T) < 0.01
 
 
 @needs_kernels
@@ -83,22 +79,21 @@ def test_products_are_those_of_the_unpacked_matrix(kernels: Kernels, rows: int) 
 def test_products_of_the_largest_codes_do_not_overflow(kernels: Kernels, at: int) -> None:
     matrix, x = torch.full((16, 64), 15.0), torch.full((1, 64), 127.0)
     matrix[:, at::32] = 0.0
-    assert kernels.multiply(x, pack_int4(matrix), NONE).eq(62 * 15 * 127).all()
-    assert kernels.multiply(-x, pack_int4(matrix), NONE).eq(-62 * 15 * 127).all()
+    wanted = torch.full((1, 16), 62 * 15 * 127.0)
+    assert relative_error(kernels.multiply(x, *pack_int4(matrix)), wanted) < 1e-6
+    assert relative_error(kernels.multiply(-x, *pack_int4(matrix)), -wanted) < 1e-6
     for sign in (1, -1):
-        packed, scales = pack_int8(sign * torch.full((16, 64), 127.0))
-        assert kernels.multiply(x, packed, scales).eq(sign * 64 * 127 * 127).all()
+        packed = pack_int8(sign * torch.full((16, 64), 127.0))
+        assert kernels.multiply(x, *packed).eq(sign * 64 * 127 * 127).all()
 
 
 @needs_kernels
 @pytest.mark.parametrize(("begin", "end"), [(0, 1), (3, 7), (5, 13), (2, 19)])
 def test_a_row_gives_the_same_bits_alone_and_among_others(kernels: Kernels, begin: int, end: int) -> None:
     matrix, x = draw(48, 96), draw(19, 96, seed=1)
-    int4, (int8, scales) = pack_int4(matrix), pack_int8(matrix)
-    some = x[begin:end].contiguous()
-    assert torch.equal(kernels.multiply(some, int4, NONE), kernels.multiply(x, int4, NONE)[begin:end])
-    whole = kernels.multiply(x, int8, scales)
-    assert torch.equal(kernels.multiply(some, int8, scales), whole[begin:end])
+    for packed in (pack_int4(matrix), pack_int8(matrix)):
+        some = kernels.multiply(x[begin:end].contiguous(), *packed)
+        assert torch.equal(some, kernels.multiply(x, *packed)[begin:end])
 
 
 @needs_kernels
@@ -106,8 +101,8 @@ def test_a_row_gives_the_same_bits_alone_and_among_others(kernels: Kernels, begi
 def test_products_that_are_not_finite_stay_so(kernels: Kernels, bad: float) -> None:
     x = draw(2, 64)
     x[1, 40] = bad
-    int8, scales = pack_int8(draw(16, 64))
-    for y in (kernels.multiply(x, pack_int4(draw(16, 64)), NONE), kernels.multiply(x, int8, scales)):
+    for packed in (pack_int4(draw(16, 64)), pack_int8(draw(16, 64))):
+        y = kernels.multiply(x, *packed)
         assert y[0].isfinite().all()
         assert not y[1].isfinite().any()
 
@@ -115,7 +110,7 @@ def test_products_that_are_not_finite_stay_so(kernels: Kernels, bad: float) -> N
 @needs_kernels
 def test_what_does_not_fit_together_is_refused(kernels: Kernels) -> None:
     with pytest.raises(RuntimeError, match="do not fit"):
-        kernels.multiply(draw(1, 64), pack_int4(draw(16, 96)), NONE)
+        kernels.multiply(draw(1, 64), *pack_int4(draw(16, 96)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,15 +136,10 @@ class Model:
         for layer in range(2):
             norms = [1 + 0.1 * draw(96, seed=10 * layer + i) for i in (8, 9)]
             matrices = [draw(*size, seed=10 * layer + i) / size[1] ** 0.5 for i, size in enumerate(sizes)]
-            packed = [
-                PackedLinear(pack_int4(m), NONE, len(m), self.kernels)
-                if i % 2
-                else PackedLinear(*pack_int8(m), len(m), self.kernels)
-                for i, m in enumerate(matrices)
-            ]
+            rounded = [pack_int8(m) if i % 2 else pack_int4(m) for i, m in enumerate(matrices)]
+            packed = [PackedLinear(*r, len(m), self.kernels) for r, m in zip(rounded, matrices, strict=True)]
             plain = [
-                PlainLinear(unpack_int8(p.packed, p.scales) if p.scales.numel() else unpack_int4(p.packed))
-                for p in packed
+                PlainLinear(unpack_int8(*r) if i % 2 else unpack_int4(*r)) for i, r in enumerate(rounded)
             ]
             for layers, (qkv, output, gate_up, down) in ((ours, packed), (torchs, plain)):
                 layers.append(

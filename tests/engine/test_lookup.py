@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from assistant.engine.lookup import LONGEST, NGRAM, PATIENCE, PAUSE, PromptLookup
+from assistant.engine.lookup import LONGEST, ROW_COST, SHORTEST_MATCH, PromptLookup, choose_length
 
 
 def test_what_followed_the_last_tokens_before_is_guessed() -> None:
@@ -16,30 +16,60 @@ def test_the_latest_place_counts() -> None:
     assert PromptLookup([1, 2, 3, 4, 5, 1, 2, 3, 4, 6, 1, 2, 3, 4]).guess(1) == [6]
 
 
+def test_but_a_place_where_more_is_the_same_counts_more() -> None:
+    assert PromptLookup([1, 2, 3, 4, 5, 9, 9, 3, 4, 6, 1, 2, 3, 4]).guess(1) == [5]
+
+
 def test_text_that_never_occurred_is_not_guessed() -> None:
     assert PromptLookup(range(20)).guess(5) == []
     assert PromptLookup([1, 2]).guess(5) == []
 
 
-def test_guesses_get_shorter_where_they_fail_and_longer_where_they_hold() -> None:
-    prompt = [*range(40), *range(NGRAM)]
-    lookup = PromptLookup(prompt)
-    lookup.note(LONGEST, 1)
-    shorter = len(lookup.guess(100))
-    assert shorter < LONGEST
-    lookup.note(shorter, shorter)
-    assert len(lookup.guess(100)) > shorter
-
-
-def test_misses_in_a_row_pause_it() -> None:
-    lookup = PromptLookup([*range(40), *range(NGRAM)])
-    for _ in range(PATIENCE):
-        assert lookup.guess(5)
-        lookup.note(5, 0)
+def test_what_was_cut_off_is_not_guessed() -> None:
+    lookup = PromptLookup([1, 2, 3, 4, 1, 2])
+    assert lookup.guess(5)[:1] == [3]
+    lookup.cut(2)
     assert lookup.guess(5) == []
-    for token in [*range(100, 100 + PAUSE - NGRAM), *range(NGRAM)]:
-        lookup.push(token)
-    assert lookup.guess(5)
+
+
+def test_the_more_is_the_same_the_longer_the_guess() -> None:
+    lengths = [len(PromptLookup([*range(40), *range(match)]).guess(100)) for match in range(1, 12)]
+    assert lengths[0] == 0 < lengths[1] < lengths[10] == LONGEST
+    assert lengths == sorted(lengths)
+
+
+def test_guesses_get_shorter_where_they_fail_and_longer_where_they_hold() -> None:
+    lookup = PromptLookup([*range(40), *range(4)])
+    first = len(lookup.guess(100))
+    lookup.note(first, 0)
+    shorter = len(lookup.guess(100))
+    assert shorter < first
+    for _ in range(10):
+        lookup.note(8, 8)
+    assert len(lookup.guess(100)) > first
+
+
+def test_guesses_that_fail_end_and_are_tried_again_later() -> None:
+    lookup = PromptLookup([*range(40), *range(SHORTEST_MATCH)])
+    tries = [len(lookup.guess(100)) for _ in range(40) if lookup.note(2, 0) is None]
+    assert tries[-1] == 0
+    assert any(lookup.guess(100) for _ in range(40))
+
+
+@given(chance=st.floats(0, 1), beside=st.integers(0, 31))
+def test_a_length_pays_for_itself(chance: float, beside: int) -> None:
+    length = choose_length(chance, beside)
+    assert 0 <= length <= LONGEST
+    share = (1 + ROW_COST * beside) / (1 + beside)
+    if length:  # the last guessed token saves more than its row costs
+        assert share * chance**length > 0
+        assert sum(chance**i for i in range(1, length + 1)) * share > ROW_COST * length * 0.99
+
+
+def test_less_is_guessed_beside_others() -> None:
+    assert choose_length(0.5, 0) > choose_length(0.5, 7) == 0
+    assert choose_length(0.0, 0) == 0
+    assert choose_length(1.0, 7) == LONGEST
 
 
 @given(tokens=st.lists(st.integers(0, 3), max_size=60), room=st.integers(-1, 12))
@@ -47,5 +77,5 @@ def test_a_guess_is_a_piece_of_the_text_after_the_same_tokens(tokens: list[int],
     guess = PromptLookup(tokens).guess(room)
     assert len(guess) <= max(0, min(room, LONGEST))
     if guess:
-        seen = [*tokens[-NGRAM:], *guess]
-        assert any(tokens[i : i + len(seen)] == seen for i in range(len(tokens) - NGRAM))
+        seen = [*tokens[-SHORTEST_MATCH:], *guess]
+        assert any(tokens[i : i + len(seen)] == seen for i in range(len(tokens) - SHORTEST_MATCH))

@@ -32,8 +32,8 @@ pytestmark = pytest.mark.skipif(bool(find_obstacle()), reason=find_obstacle() or
 IDS = [1, 5, 77, 3, 150, 9, 9, 42]
 FITTING: dict[str, Any] = {"num_attention_heads": 2, "num_key_value_heads": 1}
 """Heads of 32 numbers, which the kernels have."""
-MATRICES = 4 * 2 + 2
-"""Tensors kept of two layers in int4, and of the head, which has scales of its own."""
+MATRICES = (4 * 2 + 1) * 2
+"""Tensors kept of two layers and of the head: codes and scales of each matrix."""
 
 
 @pytest.fixture(scope="module")

@@ -20,19 +20,18 @@ namespace {
 using at::Tensor;
 using at::TensorList;
 
-Matrix read_matrix(const Tensor& packed, const Tensor& scales, int64_t columns) {
-  const bool is_int8 = scales.numel() > 0;
-  TORCH_CHECK(packed.scalar_type() == at::kByte && packed.dim() == 3 && packed.is_contiguous());
-  TORCH_CHECK(packed.size(2) == (is_int8 ? kInt8Block : kInt4Block));
-  TORCH_CHECK(packed.size(1) * kGroup == columns, "rows and matrix do not fit together");
-  TORCH_CHECK(scales.scalar_type() == at::kFloat && scales.is_contiguous());
-  TORCH_CHECK(!is_int8 || scales.numel() == packed.size(0) * kTile);
-  return {packed.data_ptr<uint8_t>(), is_int8 ? scales.data_ptr<float>() : nullptr, packed.size(0), packed.size(1)};
-}
-
 const float* read_floats(const Tensor& tensor, int64_t size) {
   TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous() && tensor.numel() >= size);
   return tensor.data_ptr<float>();
+}
+
+Matrix read_matrix(const Tensor& packed, const Tensor& scales, int64_t columns) {
+  TORCH_CHECK(packed.scalar_type() == at::kByte && packed.dim() == 3 && packed.is_contiguous());
+  TORCH_CHECK(packed.size(2) == kInt4Block || packed.size(2) == kInt8Block);
+  TORCH_CHECK(packed.size(1) * kGroup == columns, "rows and matrix do not fit together");
+  const int64_t tiles = packed.size(0);
+  const bool is_int8 = packed.size(2) == kInt8Block;
+  return {packed.data_ptr<uint8_t>(), read_floats(scales, tiles * kTile), tiles, packed.size(1), is_int8};
 }
 
 Tensor multiply_packed(const Tensor& x, const Tensor& packed, const Tensor& scales) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 constexpr int kMostRows = 8;       // of x at once: more would not fit into the registers
-constexpr bool kHasOffset = true;  // dot_signed adds 128 * (sum of codes), which a block's sums take back
+constexpr bool kHasOffset = true;  // products are of codes with 128 added: sums begin with what takes that back
 using Ints = __m512i;
 using Floats = __m512;
 
@@ -29,14 +29,17 @@ inline Ints four(const int8_t* p) {
 inline Ints add_products(Ints sum, Ints w, Ints x) { return _mm512_dpbusd_epi32(sum, w, x); }
 inline Ints total_products(Ints sum) { return sum; }
 inline Ints add_partial(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
-inline Ints dot_signed(Ints sum, Ints w, Ints x) {
-  return _mm512_dpbusd_epi32(sum, _mm512_xor_si512(x, _mm512_set1_epi8(-128)), w);
-}
+inline Ints take_codes(Ints w) { return w; }
+inline Ints dot_signed(Ints sum, Ints w, Ints x) { return _mm512_dpbusd_epi32(sum, w, x); }
+inline Ints all_ints(int32_t x) { return _mm512_set1_epi32(x); }
 inline Ints add(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
 inline Floats to_floats(Ints a) { return _mm512_cvtepi32_ps(a); }
 inline Floats bf16(const void* p) {
   const __m256i halves = _mm256_loadu_si256(static_cast<const __m256i*>(p));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+}
+inline Floats bytes(const uint8_t* p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))));
 }
 inline Floats load_floats(const float* p) { return _mm512_loadu_ps(p); }
 inline Floats no_floats() { return _mm512_setzero_ps(); }
@@ -85,6 +88,8 @@ inline Ints add_products(Ints sum, Ints w, Ints x) {
 }
 inline Ints total_products(Ints sum) { return _mm256_madd_epi16(sum, _mm256_set1_epi16(1)); }
 inline Ints add_partial(Ints a, Ints b) { return _mm256_add_epi16(a, b); }
+inline Ints take_codes(Ints w) { return _mm256_xor_si256(w, _mm256_set1_epi8(-128)); }
+inline Ints all_ints(int32_t x) { return _mm256_set1_epi32(x); }
 inline Ints dot_signed(Ints sum, Ints w, Ints x) {
   const Ints pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
   return in_turn(_mm256_add_epi32(sum, total_products(pairs)));
@@ -94,6 +99,9 @@ inline Floats to_floats(Ints a) { return _mm256_cvtepi32_ps(a); }
 inline Floats bf16(const void* p) {
   const __m128i halves = _mm_loadu_si128(static_cast<const __m128i*>(p));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+inline Floats bytes(const uint8_t* p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
 inline Floats load_floats(const float* p) { return _mm256_loadu_ps(p); }
 inline Floats no_floats() { return _mm256_setzero_ps(); }

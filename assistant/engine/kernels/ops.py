@@ -25,7 +25,7 @@ TOLERANCE = 0.02
 
 
 Multiply = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(x (N, in), float32; a matrix of `packing`, and its scales, none for int4) -> (N, 16 O)."""
+"""(x (N, in), float32; a matrix of `packing` and its scales) -> (N, 16 O)."""
 Forward = Callable[..., Tensor]
 """Compute N tokens of a model with L layers, whatever sequences they are of.
 
@@ -75,12 +75,10 @@ def check_kernels(kernels: Kernels) -> None:
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=chance)
 
-    x, none = draw(3, 64), torch.empty(0)
+    x = draw(3, 64)
     matrices = [draw(rows, 64) / 8 for rows in (128, 64, 128, 64, 32)]
-    packed = [(packing.pack_int4(matrix), none) for matrix in matrices[:-1]] + [
-        packing.pack_int8(matrices[-1])
-    ]
-    plain = [*(packing.unpack_int4(one) for one, _ in packed[:-1]), packing.unpack_int8(*packed[-1])]
+    packed = [packing.pack_int4(matrix) for matrix in matrices[:-1]] + [packing.pack_int8(matrices[-1])]
+    plain = [*(packing.unpack_int4(*one) for one in packed[:-1]), packing.unpack_int8(*packed[-1])]
     norms, angles = [draw(64), draw(64), draw(64)], draw(4, 32)
     cosine, sine = angles.cos(), angles.sin()
     keys, values = torch.zeros(1, 1, 4, 32).bfloat16(), torch.zeros(1, 1, 4, 32).bfloat16()

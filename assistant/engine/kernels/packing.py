@@ -7,7 +7,7 @@ columns. O = out / 16, rounded up, and B = in / 32. Rows that fill up the last b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -17,10 +17,10 @@ GROUP = 32
 """Columns that share a scale."""
 TILE = 16
 """Rows that lie side by side."""
-INT4_BLOCK = 320
-"""Bytes: 256 of codes, two to a byte; 16 scales and 16 lowest values in bfloat16."""
-INT8_BLOCK = 576
-"""Bytes: 512 of codes; 16 sums of a row's codes times -128, int32."""
+INT4_BLOCK = 288
+"""Bytes: 256 of codes, two to a byte; 16 scales, in 255ths of the row's; 16 zeros, in 16ths of a code."""
+INT8_BLOCK = 512
+"""Bytes of codes, with 128 added to each."""
 AT_ONCE = 2**20
 """Numbers packed at once: in float32, several times over, those of a large matrix would fill the memory."""
 
@@ -47,22 +47,18 @@ def int8_shape(rows: int, columns: int) -> tuple[int, int, int]:
     return -(-rows // TILE), columns // GROUP, INT8_BLOCK
 
 
-def pack_int4(weight: Tensor) -> Tensor:
-    """Round to 16 steps between the lowest and the highest value of each 32 columns.
+def pack_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Round each 32 columns to 16 steps, about from their lowest value to their highest, 0 between them.
 
-    A value is lowest + code * scale.
+    A value is (code - zero / 16) * scale / 255 * the row's scale.
 
     Args:
         weight: (out, in), floating point.
 
     Returns:
-        (O, B, 320), uint8.
+        (O, B, 288), uint8, and the rows' scales / 255, (16 O,), float32.
     """
-    packed = torch.empty(int4_shape(*weight.shape), dtype=torch.uint8)
-    for begin, rows in cut_rows(weight):
-        first, part = begin // TILE, _pack_rows_int4(_fill_up(rows))
-        packed[first : first + len(part)] = part
-    return packed
+    return _pack(weight, int4_shape(*weight.shape), _pack_rows_int4)
 
 
 def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,34 +68,41 @@ def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
         weight: (out, in), floating point.
 
     Returns:
-        (O, B, 576), uint8, and the scales (16 O,), float32.
+        (O, B, 512), uint8, and the rows' scales, (16 O,), float32.
     """
-    packed = torch.empty(int8_shape(*weight.shape), dtype=torch.uint8)
-    scales = torch.empty(len(packed) * TILE, dtype=torch.float32)
-    for begin, rows in cut_rows(weight):
-        first, (part, scale) = begin // TILE, _pack_rows_int8(_fill_up(rows))
-        packed[first : first + len(part)] = part
-        scales[begin : begin + len(scale)] = scale
-    return packed, scales
+    return _pack(weight, int8_shape(*weight.shape), _pack_rows_int8)
 
 
-def unpack_int4(packed: Tensor) -> Tensor:
+def unpack_int4(packed: Tensor, scales: Tensor) -> Tensor:
     """Return the values (16 O, 32 B), float32, of what `pack_int4` has made."""
     tiles, blocks = packed.shape[:2]
     codes = packed[..., :256].reshape(tiles, blocks, 4, TILE, 4)
     codes = torch.stack([codes & 15, codes >> 4], dim=2)  # (O, B, 2, 4, 16, 4)
     codes = codes.permute(0, 4, 1, 2, 3, 5).reshape(tiles, TILE, blocks, GROUP)
-    scales = packed[..., 256:].contiguous().view(torch.bfloat16).view(tiles, blocks, 2, TILE, 1).float()
-    scale, low = scales.permute(2, 0, 3, 1, 4)  # (O, 16, B, 1) each
-    return (low + codes * scale).reshape(tiles * TILE, blocks * GROUP)
+    scale, zero = packed[..., 256:].view(tiles, blocks, 2, TILE, 1).permute(2, 0, 3, 1, 4).float()
+    values = (codes - zero / 16) * scale  # (O, 16, B, 32)
+    return values.reshape(tiles * TILE, blocks * GROUP) * scales[:, None]
 
 
-def unpack_int8(packed: Tensor, scale: Tensor) -> Tensor:
+def unpack_int8(packed: Tensor, scales: Tensor) -> Tensor:
     """Return the values (16 O, 32 B), float32, of what `pack_int8` has made."""
     tiles, blocks = packed.shape[:2]
-    codes = packed[..., :512].view(torch.int8).reshape(tiles, blocks, 8, TILE, 4)
-    codes = codes.permute(0, 3, 1, 2, 4).reshape(tiles * TILE, blocks * GROUP)
-    return codes * scale[:, None]
+    codes = packed.view(tiles, blocks, 8, TILE, 4).permute(0, 3, 1, 2, 4)
+    return (codes.reshape(tiles * TILE, blocks * GROUP).float() - 128) * scales[:, None]
+
+
+_PackRows = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""(16 o, in), float32 -> (o, B, bytes of a block), uint8, and (16 o,), float32."""
+
+
+def _pack(weight: Tensor, shape: tuple[int, int, int], pack_rows: _PackRows) -> tuple[Tensor, Tensor]:
+    packed = torch.empty(shape, dtype=torch.uint8)
+    scales = torch.empty(len(packed) * TILE, dtype=torch.float32)
+    for begin, rows in cut_rows(weight):
+        first, (part, scale) = begin // TILE, pack_rows(_fill_up(rows))
+        packed[first : first + len(part)] = part
+        scales[begin : begin + len(scale)] = scale
+    return packed, scales
 
 
 def _fill_up(rows: Tensor) -> Tensor:
@@ -107,28 +110,29 @@ def _fill_up(rows: Tensor) -> Tensor:
     return functional.pad(rows, (0, 0, 0, missing)) if missing else rows
 
 
-def _pack_rows_int4(rows: Tensor) -> Tensor:
+def _pack_rows_int4(rows: Tensor) -> tuple[Tensor, Tensor]:
     tiles, blocks = rows.shape[0] // TILE, rows.shape[1] // GROUP
     groups = rows.view(-1, blocks, GROUP)
-    low, high = groups.amin(dim=-1), groups.amax(dim=-1)  # (16 o, B)
-    scale = ((high - low) / 15).clamp(min=1e-8)
-    codes = ((groups - low[..., None]) / scale[..., None]).round_().clamp_(0, 15).to(torch.uint8)
+    low, high = groups.amin(dim=-1).clamp(max=0), groups.amax(dim=-1).clamp(min=0)  # (16 o, B)
+    steps = (high - low) / 15
+    row_scale = steps.amax(dim=1).clamp(min=1e-8) / 255  # (16 o,)
+    scale = (steps / row_scale[:, None]).ceil_().clamp_(1, 255)  # (16 o, B), up, so that all steps fit in
+    step = scale * row_scale[:, None]
+    zero = (-16 * low / step).round_().clamp_(0, 255)
+    codes = (groups / step[..., None] + zero[..., None] / 16).round_().clamp_(0, 15).to(torch.uint8)
     codes = codes.view(
         tiles, TILE, blocks, 2, 4, 4
     )  # the low half of a byte: columns 0 to 15; the high: the rest
     codes = (codes[:, :, :, 0] | (codes[:, :, :, 1] << 4)).permute(0, 2, 3, 1, 4)  # (o, B, 4, 16, 4)
-    scales = torch.stack([scale, low], dim=-1).bfloat16()  # (16 o, B, 2)
-    scales = scales.view(tiles, TILE, blocks, 2).permute(0, 2, 3, 1).contiguous()  # (o, B, 2, 16)
-    return torch.cat(
-        [codes.reshape(tiles, blocks, -1), scales.view(torch.uint8).reshape(tiles, blocks, -1)], dim=-1
-    )
+    numbers = torch.stack([scale, zero], dim=-1).to(torch.uint8)  # (16 o, B, 2)
+    numbers = numbers.view(tiles, TILE, blocks, 2).permute(0, 2, 3, 1)  # (o, B, 2, 16)
+    parts = [part.reshape(tiles, blocks, -1) for part in (codes, numbers)]
+    return torch.cat(parts, dim=-1), row_scale
 
 
 def _pack_rows_int8(rows: Tensor) -> tuple[Tensor, Tensor]:
     tiles, blocks = rows.shape[0] // TILE, rows.shape[1] // GROUP
     scale = rows.abs().amax(dim=1).clamp(min=1e-8) / 127  # (16 o,)
-    codes = (rows / scale[:, None]).round_().clamp_(-127, 127).to(torch.int8)
-    codes = codes.view(tiles, TILE, blocks, 8, 4)
-    sums = -128 * codes.sum(dim=(-1, -2), dtype=torch.int32).permute(0, 2, 1).contiguous()  # (o, B, 16)
-    codes = codes.permute(0, 2, 3, 1, 4).reshape(tiles, blocks, -1)  # (o, B, 8 * 16 * 4)
-    return torch.cat([codes.view(torch.uint8), sums.view(torch.uint8)], dim=-1), scale
+    codes = (rows / scale[:, None]).round_().clamp_(-127, 127).add_(128).to(torch.uint8)
+    codes = codes.view(tiles, TILE, blocks, 8, 4).permute(0, 2, 3, 1, 4)  # (o, B, 8, 16, 4)
+    return codes.reshape(tiles, blocks, -1), scale

@@ -14,8 +14,8 @@ namespace {
 
 constexpr int64_t kGroup = 32;       // columns that share a scale
 constexpr int64_t kTile = 16;        // matrix rows that lie side by side
-constexpr int64_t kInt4Block = 320;  // bytes: 16 x 32 codes of 4 bits, 16 scales, 16 lowest values (bfloat16)
-constexpr int64_t kInt8Block = 576;  // bytes: 16 x 32 codes, 16 sums of codes times -128 (int32)
+constexpr int64_t kInt4Block = 288;  // bytes: 16 x 32 codes of 4 bits, 16 scales, 16 zeros
+constexpr int64_t kInt8Block = 512;  // bytes: 16 x 32 codes, with 128 added to each
 
 constexpr int64_t kAhead = 2560;     // bytes: so far ahead is memory asked for where one row waits for it
 
@@ -29,11 +29,13 @@ struct Rounded {
   int64_t columns, groups;
   std::unique_ptr<int8_t[]> codes;   // (rows, columns)
   std::unique_ptr<float[]> scales;   // (rows, groups)
-  std::unique_ptr<float[]> sums;     // (rows, groups): of the group's codes, times its scale
+  std::unique_ptr<int32_t[]> sums;   // (rows, groups): of the group's codes, times -128
+  std::unique_ptr<float[]> zeros;    // (rows, groups): what a matrix's zero adds: their sum, times -scale / 16
 
   Rounded(int64_t rows, int64_t columns)
       : columns(columns), groups(columns / kGroup), codes(make_room<int8_t>(rows * columns)),
-        scales(make_room<float>(rows * groups)), sums(make_room<float>(rows * groups)) {}
+        scales(make_room<float>(rows * groups)), sums(make_room<int32_t>(rows * groups)),
+        zeros(make_room<float>(rows * groups)) {}
 
   // Round the 32 numbers of a group, counted through all rows.
   void round(const float* x, int64_t group) {
@@ -62,16 +64,19 @@ struct Rounded {
     __m128i total = _mm_add_epi32(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
     total = _mm_add_epi32(total, _mm_shuffle_epi32(total, 0x4e));
     total = _mm_add_epi32(total, _mm_shuffle_epi32(total, 0xb1));
+    const int32_t codes_sum = _mm_cvtsi128_si32(total);
     scales[group] = top / 127;
-    sums[group] = scales[group] * static_cast<float>(_mm_cvtsi128_si32(total));
+    sums[group] = -128 * codes_sum;
+    zeros[group] = scales[group] / -16 * static_cast<float>(codes_sum);
   }
 };
 
 // A matrix as `packing.py` has packed it.
 struct Matrix {
   const uint8_t* packed;  // (tiles, groups) of blocks
-  const float* scales;    // of an int8 matrix, (16 tiles,); else null
+  const float* scales;    // (16 tiles,)
   int64_t tiles, groups;
+  bool is_int8;
 
   int64_t rows() const { return tiles * kTile; }
 };
@@ -100,13 +105,13 @@ void fetch_ahead(const uint8_t* block, int64_t part) {
 template <int kRows>
 constexpr int kChains = kRows < 4 ? 2 : 1;
 
-// 16 rows of an int4 matrix, times kRows rows from `row` on.
+// 16 rows of an int4 matrix with their scales, times kRows rows from `row` on.
 template <int kRows>
-void int4_tile(const uint8_t* packed, const float*, const Rounded& x, int64_t row, const Target& target) {
+void int4_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t row, const Target& target) {
   constexpr int chains = kChains<kRows>;
   const int8_t* codes = x.codes.get() + row * x.columns;
   const float* scales = x.scales.get() + row * x.groups;
-  const float* sums = x.sums.get() + row * x.groups;
+  const float* zeros = x.zeros.get() + row * x.groups;
   for (int64_t part = 0; part < kTile; part += kLanes) {
     Floats result[kRows];
     for (int m = 0; m < kRows; ++m) result[m] = no_floats();
@@ -124,19 +129,19 @@ void int4_tile(const uint8_t* packed, const float*, const Rounded& x, int64_t ro
           dots[m][chains - 1] = add_products(dots[m][chains - 1], high, four(own + 16));
         }
       }
-      const Floats scale = bf16(block + 256 + 2 * part), lowest = bf16(block + 288 + 2 * part);
+      const Floats scale = bytes(block + 256 + part), zero = bytes(block + 272 + part);
       for (int m = 0; m < kRows; ++m) {
         if constexpr (chains == 2) dots[m][0] = add_partial(dots[m][0], dots[m][1]);
         const Floats dot = to_floats(total_products(dots[m][0]));
-        result[m] = fma(dot, multiply(scale, all(scales[m * x.groups + g])), result[m]);
-        result[m] = fma(lowest, all(sums[m * x.groups + g]), result[m]);
+        const Floats scaled = multiply(dot, all(scales[m * x.groups + g]));
+        result[m] = fma(scale, fma(zero, all(zeros[m * x.groups + g]), scaled), result[m]);
       }
     }
-    for (int m = 0; m < kRows; ++m) target.put(row + m, part, result[m]);
+    for (int m = 0; m < kRows; ++m) target.put(row + m, part, multiply(result[m], load_floats(by + part)));
   }
 }
 
-// The same of an int8 matrix, with the scales of its 16 rows.
+// The same of an int8 matrix.
 template <int kRows>
 void int8_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t row, const Target& target) {
   constexpr int chains = kChains<kRows>;
@@ -151,10 +156,10 @@ void int8_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t
       Ints dots[kRows][chains];
       for (int m = 0; m < kRows; ++m) {
         dots[m][chains - 1] = no_ints();
-        dots[m][0] = kHasOffset ? load(block + 512 + 4 * part) : no_ints();
+        dots[m][0] = kHasOffset ? all_ints(x.sums[(row + m) * x.groups + g]) : no_ints();
       }
       for (int64_t j = 0; j < 8; ++j) {
-        const Ints w = load(block + 64 * j + 4 * part);
+        const Ints w = take_codes(load(block + 64 * j + 4 * part));
         for (int m = 0; m < kRows; ++m) {
           const int8_t* own = codes + m * x.columns + g * kGroup + 4 * j;
           dots[m][j % chains] = dot_signed(dots[m][j % chains], w, four(own));
@@ -181,14 +186,13 @@ constexpr Tiles list_tiles(bool is_int8, std::integer_sequence<int, kBefore...>)
 void multiply(const Member& me, const Rounded& x, int64_t rows, const Matrix& matrix, const Target& target) {
   constexpr auto counts = std::make_integer_sequence<int, kMostRows>{};
   static constexpr Tiles int4 = list_tiles(false, counts), int8 = list_tiles(true, counts);
-  const Tiles& tiles = matrix.scales ? int8 : int4;
-  const int64_t bytes = matrix.groups * (matrix.scales ? kInt8Block : kInt4Block);
+  const Tiles& tiles = matrix.is_int8 ? int8 : int4;
+  const int64_t bytes = matrix.groups * (matrix.is_int8 ? kInt8Block : kInt4Block);
   for (int64_t t = me.begin(matrix.tiles); t < me.end(matrix.tiles); ++t) {
-    const float* scales = matrix.scales ? matrix.scales + t * kTile : nullptr;
     const Target own{target.out + t * kTile, target.stride, target.adds};
     for (int64_t row = 0; row < rows; row += kMostRows) {
       const int64_t some = std::min<int64_t>(kMostRows, rows - row);
-      tiles[some - 1](matrix.packed + t * bytes, scales, x, row, own);
+      tiles[some - 1](matrix.packed + t * bytes, matrix.scales + t * kTile, x, row, own);
     }
   }
 }
