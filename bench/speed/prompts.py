@@ -1,10 +1,14 @@
-"""The prompts of the speed benchmark: tasks alone, code to change, third turns; ten of each."""
+"""The prompts of the speed benchmark: tasks alone, code to change, third turns; ten of each.
+
+Code to change is asked for in the words of the editor's actions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from assistant.commands.bench_prompts import INTERVALS, INVENTORY, READING
+from lsp.actions import apply, docstring, hints
 
 Conversation = Sequence[Mapping[str, str]]
 """Turns of `role`, `text` and `input`, the last a user's."""
@@ -126,10 +130,11 @@ TASKS = (
 )
 NAMES = ("Inventory", "merge_intervals", "read_scores", "parse_config", "Cache", "shortest_path")
 NAMES += ("format_table", "retry", "find_duplicates", "Matrix")
+KINDS = tuple("class" if name[0].isupper() else "function" for name in NAMES)
 EDITS = (
-    "Add a docstring to every function. Change nothing else.",
-    "Rename {name} to {name}2 everywhere. Change nothing else.",
-    "Add type hints to every function. Change nothing else.",
+    docstring.TASK,
+    apply.TASK.format(words="rename {name} to {name}2 everywhere"),
+    hints.TASK,
 )
 FOLLOWING = (
     "Write a test for it with pytest.",
@@ -144,7 +149,12 @@ def build_prompts(limit: int | None = None) -> dict[str, list[Conversation]]:
     return {
         "write": [[_user(TASKS[number])] for number in numbers],
         "edit": [
-            [_user(EDITS[number % len(EDITS)].format(name=NAMES[number]), SNIPPETS[number])]
+            [
+                _user(
+                    EDITS[number % len(EDITS)].format(kind=KINDS[number], name=NAMES[number]),
+                    SNIPPETS[number],
+                )
+            ]
             for number in numbers
         ],
         "chat": [_build_chat(number) for number in numbers],

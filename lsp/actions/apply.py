@@ -17,6 +17,8 @@ from lsp.style import cut_code
 from lsp.swapping import swap_statements
 from lsp.syntax import SyntaxTree
 
+TASK = "Change this code: {words}"
+
 
 class ApplyComment:
     """Offered on a selection that holds code and a comment that asks for something."""
@@ -42,7 +44,7 @@ class ApplyComment:
         marks = set(cut_code(view.lines, wish.span).split("\n"))
         rows = [row for row in code.split("\n") if row.strip() not in marks]
         question = Question(
-            task=f"Change this code: {wish.words}",
+            task=TASK.format(words=wish.words),
             code="\n".join(rows),
             target=offer.target,
             owner=around[-1] if around and around[-1].is_class else None,

@@ -12,6 +12,11 @@ from lsp.mirror import Current
 from lsp.regions import find_definition
 from lsp.style import cut_code
 
+TASK = (
+    "Rewrite the {kind} `{name}` with a docstring in triple quotes as its first statement."
+    " Change nothing else."
+)  # fmt: skip
+
 
 class AddDocstring:
     """Offered on a function or class that has none."""
@@ -32,8 +37,7 @@ class AddDocstring:
         """See `Action.prepare`."""
         definition = find_target(view, offer)
         question = Question(
-            task=f"Rewrite the {definition.kind} `{definition.name}` with a docstring in triple quotes as its"
-            " first statement. Change nothing else.",
+            task=TASK.format(kind=definition.kind, name=definition.name),
             code=show_definition(definition),
             target=offer.target,
             owner=definition.owner,

@@ -14,6 +14,11 @@ from lsp.outline import Definition
 from lsp.regions import find_definition
 from lsp.style import cut_code
 
+TASK = (
+    "Rewrite the {kind} `{name}` with type annotations, such as `def f(x: int, y: str) -> bool:`."
+    " Change nothing else."
+)
+
 
 class AddTypeHints:
     """Offered on a function that lacks some, or a class with such a function."""
@@ -34,8 +39,7 @@ class AddTypeHints:
         """See `Action.prepare`."""
         definition = find_target(view, offer)
         question = Question(
-            task=f"Rewrite the {definition.kind} `{definition.name}` with type annotations, such as"
-            " `def f(x: int, y: str) -> bool:`. Change nothing else.",
+            task=TASK.format(kind=definition.kind, name=definition.name),
             code=show_definition(definition),
             target=offer.target,
             owner=definition.owner,
