@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,16 +43,14 @@ def draw_token(probabilities: Tensor, generator: torch.Generator) -> int:
         probabilities: (vocab,), at least one above 0. One that is 0 is never drawn.
         generator: Of random numbers, on the CPU.
     """
-    # Block by block: to add up all of them one after another takes six times as long.
-    whole = len(probabilities) // BLOCK * BLOCK
-    blocks = probabilities[:whole].view(-1, BLOCK).sum(dim=1, dtype=torch.float64)
-    rest = probabilities[whole:].sum(dtype=torch.float64)
-    sums = torch.cat([blocks, rest[None]]).cumsum(dim=0)
-    mark = (1 - torch.rand((), generator=generator, dtype=torch.float64)) * sums[-1]  # above 0
-    block = int(torch.searchsorted(sums, mark))
-    begin, before = block * BLOCK, sums[block - 1] if block else 0.0
-    inner = probabilities[begin : begin + BLOCK].cumsum(dim=0, dtype=torch.float64)
-    return begin + int(torch.searchsorted(inner, (mark - before).clamp(max=inner[-1])))
+    # Block by block, by numpy: to add up all of them one after another takes six times as long.
+    numbers = probabilities.numpy()
+    sums = np.add.reduceat(numbers, np.arange(0, len(numbers), BLOCK)).cumsum(dtype=np.float64)
+    mark = (1 - torch.rand((), generator=generator, dtype=torch.float64).item()) * sums[-1]  # above 0
+    block = int(sums.searchsorted(mark))
+    before = sums[block - 1] if block else 0.0
+    inner = numbers[block * BLOCK : (block + 1) * BLOCK].cumsum(dtype=np.float64)
+    return block * BLOCK + int(inner.searchsorted(min(mark - before, inner[-1])))
 
 
 def penalize_repetition(logits: Tensor, seen: Sequence[int], penalty: float) -> Tensor:

@@ -55,6 +55,8 @@ class ThreadChoice:
     def __init__(self, options: Sequence[int]) -> None:
         self._options = tuple(options)
         self._sizes: dict[int, _Size] = {}
+        self._latest = self._options[0]
+        """What steps of another size took last: the best that is known of a size that is new."""
 
     def choose(self, rows: int) -> int:
         """Return how many threads the next step with so many rows gets."""
@@ -71,7 +73,9 @@ class ThreadChoice:
         if size.tried != size.current:
             if size.since >= TRIAL:
                 self._end_trial(size)
-        elif self._is_slow(size):
+            return
+        self._latest = size.current
+        if self._is_slow(size):
             size.current = size.tried = min(
                 self._others(size), key=lambda other: _median(size.times.get(other))
             )
@@ -102,7 +106,7 @@ class ThreadChoice:
     def _find_size(self, rows: int) -> _Size:
         key = rows.bit_length()
         if key not in self._sizes:
-            self._sizes[key] = _Size(current=self._options[0], tried=self._options[0])
+            self._sizes[key] = _Size(current=self._latest, tried=self._latest)
         return self._sizes[key]
 
 

@@ -67,3 +67,10 @@ def test_steps_with_many_rows_are_another_matter() -> None:
     run(choice, {1: 1.0, 2: 2.0}, 300, rows=1)
     run(choice, {1: 8.0, 2: 4.5}, 300, rows=8)
     assert (choice.choose(1), choice.choose(8)) == (1, 2)
+
+
+def test_a_size_that_is_new_begins_with_what_others_came_to() -> None:
+    choice = ThreadChoice((1, 2))
+    for _ in range(100):
+        choice.note(1, 0.010 / choice.choose(1))
+    assert choice.choose(1) == choice.choose(5) == 2
