@@ -131,8 +131,7 @@ class BatchedModel:
             while job is not None and self._lost is None:
                 state = JobState(job=job, left=job.sampling.n)
                 self._schedule.add(
-                    build_answer(state, index, self._text, can_guess=self._network.keeps_prefixes)
-                    for index in range(job.sampling.n)
+                    build_answer(state, index, self._text, self._network) for index in range(job.sampling.n)
                 )
                 job = self._arrivals.get_nowait()
             if job is not None:

@@ -24,6 +24,7 @@ from assistant.engine.graphs import Capture, CudaGraphs, GraphedDecode
 from assistant.engine.kernels.ops import Kernels
 from assistant.engine.kernels.step import KernelStep
 from assistant.engine.linear import AnyLinear, PackedLinear
+from assistant.engine.sampling import draw_by_kernels, draw_by_torch
 from assistant.engine.static_step import StaticRows
 
 
@@ -83,6 +84,7 @@ class LlamaNetwork:
         self.quantization = quantization
         self.slots = cache.slots
         self.is_invariant = kernels is not None
+        self.draw = draw_by_kernels(kernels) if kernels else draw_by_torch
         self._weights = weights
         self._cache = cache
         self._device = weights.embedding.device

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from assistant.engine.sampling import Draw
+
 
 class Network(Protocol):
     """A model with a cache of `slots` sequences. Used from one thread alone."""
@@ -19,6 +21,9 @@ class Network(Protocol):
     """Whether a slot's cache can be cut back to any position and copied."""
     is_invariant: bool
     """Whether a token's numbers are the same, bit by bit, whatever else is computed in the same step."""
+
+    draw: Draw
+    """How a token is drawn from its scores."""
 
     @property
     def memory_bytes(self) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from assistant.engine.device import MOST_SLOTS, Placement
 from assistant.engine.interface import LoadProgress
+from assistant.engine.sampling import draw_by_torch
 from assistant.errors import ModelError
 
 
@@ -29,6 +30,7 @@ class OtherNetwork:
         self.quantization = quantization
         kinds = getattr(model.config.get_text_config(), "layer_types", None) or ["full_attention"]
         self.is_invariant = False
+        self.draw = draw_by_torch
         self.keeps_prefixes = set(kinds) == {"full_attention"}
         self._model = model
         self._device = device

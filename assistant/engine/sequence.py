@@ -13,8 +13,9 @@ from assistant import prompts
 from assistant.engine.guard import Fault, open_reading
 from assistant.engine.interface import Ended, Finished, Job, Piece
 from assistant.engine.lookup import LONGEST, PromptLookup
+from assistant.engine.network import Network
 from assistant.engine.retrying import HeldLine
-from assistant.engine.sampling import choose_token, penalize_repetition
+from assistant.engine.sampling import Draw, choose_token, penalize_repetition
 from assistant.engine.text import ModelText, StopScanner, TextStream
 from assistant.errors import AssistantError
 from assistant.requests import FinishReason
@@ -65,6 +66,7 @@ class Answer:
     text: TextStream
     scanner: StopScanner
     random: torch.Generator
+    draw: Draw
     penalty: float
     """Of what is said again: the job's, else the model's own."""
     lookup: PromptLookup | None
@@ -130,7 +132,7 @@ class Answer:
             logits = penalize_repetition(logits, [*self.job.ids, *self.tokens], self.penalty)
         if self.forced:
             return self.forced.pop(0), logits
-        return choose_token(logits, self.job.sampling, self.random), logits
+        return choose_token(logits, self.job.sampling, self.random, self.draw), logits
 
     def take_token(self, token: int, scores: Tensor, text: ModelText, context_tokens: int) -> None:
         """Append a chosen token, report its text and end the answer where it is due.
@@ -203,7 +205,7 @@ class Answer:
         fork = line.find_fork(fault)
         if fork is not None:
             held = line.take_back(fork)
-            token = choose_token(held.scores, self.job.sampling, self.random)
+            token = choose_token(held.scores, self.job.sampling, self.random, self.draw)
         else:
             held, (token, *self.forced) = line.give_up()
             self.random.set_state(self._random_before)
@@ -223,8 +225,8 @@ class Answer:
         self.unsent_tokens = held
 
 
-def build_answer(state: JobState, index: int, text: ModelText, *, can_guess: bool) -> Answer:
-    """Make the answer number `index` of a job. Its seed is the job's plus its number."""
+def build_answer(state: JobState, index: int, text: ModelText, network: Network) -> Answer:
+    """Make the answer number `index` of a job for a network. Its seed is the job's plus its number."""
     sampling = state.job.sampling
     random = torch.Generator()
     random.manual_seed(((sampling.seed or 0) + index) % 2**63)
@@ -236,7 +238,8 @@ def build_answer(state: JobState, index: int, text: ModelText, *, can_guess: boo
         text=text.open_stream(),
         scanner=StopScanner(sampling.stop),
         random=random,
+        draw=network.draw,
         penalty=text.repetition_penalty if penalty is None else penalty,
-        lookup=PromptLookup(state.job.ids) if can_guess else None,
-        line=HeldLine(reading=reading) if sampling.syntax_guard and can_guess else None,
+        lookup=PromptLookup(state.job.ids) if network.keeps_prefixes else None,
+        line=HeldLine(reading=reading) if sampling.syntax_guard and network.keeps_prefixes else None,
     )

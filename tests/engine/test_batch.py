@@ -12,6 +12,7 @@ from assistant.config import EngineSettings
 from assistant.engine.batch import BatchedModel
 from assistant.engine.device import choose_placement
 from assistant.engine.interface import Piece
+from assistant.engine.sampling import draw_by_torch
 from assistant.errors import GeneratorError, OutOfMemoryError
 from assistant.requests import FinishReason
 
@@ -27,6 +28,7 @@ class CountingNetwork:
     memory_bytes = token_bytes = 0
     keeps_prefixes = True
     is_invariant = False
+    draw = staticmethod(draw_by_torch)
 
     def __init__(self, slots: int = 4) -> None:
         self.slots = slots

@@ -12,6 +12,7 @@ from assistant.config import EngineSettings
 from assistant.engine.batch import BatchedModel
 from assistant.engine.device import choose_placement
 from assistant.engine.interface import Piece
+from assistant.engine.sampling import draw_by_torch
 from assistant.requests import FinishReason
 
 END = 0
@@ -27,6 +28,7 @@ class Writer:
     memory_bytes = token_bytes = 0
     keeps_prefixes = True
     is_invariant = False
+    draw = staticmethod(draw_by_torch)
 
     def __init__(self, *texts: str) -> None:
         self.slots = 4
@@ -261,7 +263,7 @@ def test_a_cancelled_answer_shows_what_was_held_back(start: Any) -> None:
     done.job.cancelled.set()
     writer.gate.release(1)
     assert done.wait().reasons() == {0: FinishReason.CANCELLED}
-    assert done.text() in (BAD[:9], BAD[:10])
+    assert done.text() in (BAD[:9], BAD[:10], BAD[:11])  # one of the steps may have taken a guess
 
 
 def test_a_network_that_cannot_go_back_is_left_alone(start: Any) -> None:

@@ -9,9 +9,11 @@ from jobs import Collected
 
 from assistant.config import EngineSettings
 from assistant.engine.device import choose_placement
+from assistant.engine.kernels.compiling import find_kernels, find_obstacle
 from assistant.engine.loading import Parts
 from assistant.engine.sampling import (
     choose_token,
+    draw_by_torch,
     draw_token,
     filter_scores,
     find_nucleus,
@@ -24,7 +26,7 @@ warpers: Any = transformers
 
 def test_temperature_zero_takes_the_likeliest() -> None:
     scores = torch.tensor([0.1, 3.0, 2.9])
-    assert choose_token(scores, Sampling(top_k=2, min_p=0.5), torch.Generator()) == 1
+    assert choose_token(scores, Sampling(top_k=2, min_p=0.5), torch.Generator(), draw_by_torch) == 1
 
 
 def test_the_same_seed_chooses_the_same_tokens() -> None:
@@ -32,7 +34,8 @@ def test_the_same_seed_chooses_the_same_tokens() -> None:
 
     def draw(seed: int) -> list[int]:
         generator = torch.Generator().manual_seed(seed)
-        return [choose_token(scores, Sampling(temperature=1, top_p=0.9), generator) for _ in range(30)]
+        sampling = Sampling(temperature=1, top_p=0.9)
+        return [choose_token(scores, sampling, generator, draw_by_torch) for _ in range(30)]
 
     assert draw(7) == draw(7)
     assert draw(7) != draw(8)
@@ -41,7 +44,7 @@ def test_the_same_seed_chooses_the_same_tokens() -> None:
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     scores = torch.tensor([0.5, 0.3, 0.2]).log()
     generator = torch.Generator().manual_seed(0)
-    draws = [choose_token(scores, Sampling(temperature=1), generator) for _ in range(3000)]
+    draws = [choose_token(scores, Sampling(temperature=1), generator, draw_by_torch) for _ in range(3000)]
     shares = [draws.count(token) / len(draws) for token in range(3)]
     assert all(abs(share - expected) < 0.03 for share, expected in zip(shares, [0.5, 0.3, 0.2], strict=True))
 
@@ -60,8 +63,37 @@ def test_the_nucleus_of_many_tokens_is_that_of_all_of_them_sorted(sharpness: flo
 
 def test_a_token_without_probability_is_never_drawn() -> None:
     probabilities = torch.tensor([0.0, 0.5, 0.0, 0.5, 0.0])
-    generator = torch.Generator().manual_seed(0)
-    assert {draw_token(probabilities, generator) for _ in range(200)} == {1, 3}
+    assert {draw_token(probabilities, mark) for mark in (1e-300, 0.3, 0.5, 0.500001, 0.9, 1.0)} == {1, 3}
+
+
+@pytest.mark.skipif(bool(find_obstacle()), reason=find_obstacle() or "can be compiled here")
+@pytest.mark.parametrize("vocabulary", [3, 50, 256, 4000])
+@pytest.mark.parametrize("temperature", [0.01, 0.8, 3.0])
+def test_the_kernels_draw_what_torch_does(vocabulary: int, temperature: float) -> None:
+    kernels = find_kernels()
+    assert kernels is not None
+    chance = torch.Generator().manual_seed(5)
+    scores = 3 * torch.randn(vocabulary, generator=chance)
+    scores[::3] = -torch.inf
+    probabilities = torch.softmax(scores / temperature, dim=0)
+    for mark in (1e-300, 1.0, *torch.rand(100, generator=chance).tolist()):
+        drawn = kernels.draw(scores, temperature, mark)
+        wanted = draw_token(probabilities, mark)
+        near = probabilities.double().cumsum(0)[min(drawn, wanted) : max(drawn, wanted)]
+        assert scores[drawn] > -torch.inf
+        assert all((near - mark).abs() < 1e-5)  # where the mark lies between them, rounding decides
+
+
+@pytest.mark.skipif(bool(find_obstacle()), reason=find_obstacle() or "can be compiled here")
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+def test_the_kernels_draw_nothing_where_a_score_is_no_number(bad: float) -> None:
+    kernels = find_kernels()
+    assert kernels is not None
+    for place in (0, 40, 300):
+        scores = torch.zeros(301)
+        scores[place] = bad
+        assert kernels.draw(scores, 0.5, 0.5) == -1
+    assert kernels.draw(torch.full((20,), -torch.inf), 0.5, 0.5) == -1
 
 
 def test_the_nucleus_is_the_smallest_set_that_reaches_top_p() -> None:
@@ -120,6 +152,7 @@ class Echo:
     memory_bytes = 0
     keeps_prefixes = True
     is_invariant = False
+    draw = staticmethod(draw_by_torch)
     slots = 1
 
     def prefill(self, slot: int, start: int, ids: list[int]) -> torch.Tensor:

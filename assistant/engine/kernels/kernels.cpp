@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "attention.h"
+#include "drawing.h"
 #include "products.h"
 #include "team.h"
 
@@ -239,10 +240,16 @@ Tensor forward(const Tensor& embedded, TensorList norms, TensorList packed, Tens
   return logits;
 }
 
+int64_t draw_token(const Tensor& scores, double temperature, double mark) {
+  TORCH_CHECK(scores.dim() == 1 && scores.numel() > 0 && temperature > 0);
+  return draw(read_floats(scores, 1), scores.numel(), static_cast<float>(temperature), mark);
+}
+
 }  // namespace
 
 TORCH_LIBRARY(assistant, library) {
   library.def("multiply(Tensor x, Tensor packed, Tensor scales) -> Tensor", &multiply_packed);
+  library.def("draw(Tensor scores, float temperature, float mark) -> int", &draw_token);
   library.def(
       "forward(Tensor embedded, Tensor[] norms, Tensor[] packed, Tensor[] scales, Tensor(a!)[] keys,"
       " Tensor(b!)[] values, Tensor cosine, Tensor sine, Tensor slots, Tensor positions, Tensor wanted, int heads,"

@@ -137,7 +137,7 @@ inline float total(Floats a) {
 
 // e to the power of x, for x <= 0: 2^n times a polynomial of the rest, which is at most ln(2) / 2.
 inline Floats exp_negative(Floats x) {
-  x = at_least(x, all(-87));
+  x = at_least(all(-87), x);  // in this order a NaN stays one
   const Floats n = nearest(multiply(x, all(1.44269504f)));
   const Floats rest = fma(n, all(2.12194440e-4f), fma(n, all(-0.693359375f), x));
   Floats sum = all(1.0f / 720);

@@ -37,6 +37,10 @@ each, float32; packed: four matrices of each layer, and the head; their scales; 
 (slots, K, T, E) each, bfloat16, written to; cosine and sine (T, E), float32; slots and positions (N,), int64;
 wanted (W,), int64: rows; H; the norms' epsilon) -> logits (W, 16 O).
 """
+DrawAt = Callable[[Tensor, float, float], int]
+"""(scores (vocab,), float32; temperature; mark, above 0 and at most 1) -> the first token up to which the
+likelihoods exp(score / temperature) add up to that share of all of them; -1 where they are no numbers.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +49,7 @@ class Kernels:
 
     multiply: Multiply
     forward: Forward
+    draw: DrawAt
 
 
 @cache
@@ -58,7 +63,7 @@ def load_library(path: Path) -> Kernels:
     own: Any = torch.ops.assistant
     if not hasattr(own, "forward"):  # a second library of these names would end the process
         torch.ops.load_library(path)
-    kernels = Kernels(multiply=own.multiply.default, forward=own.forward.default)
+    kernels = Kernels(multiply=own.multiply.default, forward=own.forward.default, draw=own.draw.default)
     check_kernels(kernels)
     return kernels
 
@@ -96,6 +101,9 @@ def check_kernels(kernels: Kernels) -> None:
         error = float((got - wanted_numbers).norm() / wanted_numbers.norm())
         if not error < TOLERANCE:
             raise ArithmeticError(f"{name} is off by {error:.3f}")
+    sums = torch.softmax(x[0] / 0.7, dim=0).cumsum(dim=0)
+    if any(kernels.draw(x[0], 0.7, float(mark) - 1e-5) != token for token, mark in enumerate(sums)):
+        raise ArithmeticError("draw takes other tokens")
 
 
 def _forward_plainly(
