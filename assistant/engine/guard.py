@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ast
 import codeop
+import io
 import re
+import tokenize
 import warnings
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -77,6 +79,8 @@ class Reading:
     """The code's finished lines, without statements at its beginning that are over."""
     quote: str = ""
     """The marks of the string that the next line begins in."""
+    is_open: bool = False
+    """Whether the next line is within brackets: whether they must be closed may show much later."""
 
     @property
     def is_code(self) -> bool:
@@ -96,7 +100,7 @@ def open_reading(*, is_all_code: bool) -> Reading:
 
 def close_reading(reading: Reading) -> Reading:
     """Check nothing more."""
-    return replace(reading, mode=_Mode.OVER, code="", line="")
+    return replace(reading, mode=_Mode.OVER, code="", line="", is_open=False)
 
 
 def read_on(reading: Reading, text: str) -> Reading | Fault:
@@ -207,7 +211,8 @@ def _extend(reading: Reading, line: str) -> Reading | Fault:
     if parsed is None and len(code) > SHED_CHARS and not reading.quote and stripped[:1].strip():
         parsed = _parse(before, is_whole=True)
     code = _shed(code, parsed) if isinstance(parsed, ast.Module) else code
-    return replace(reading, mode=_Mode.CODE, code=code, quote=quotes.quote)
+    is_open = parsed is None and not quotes.quote and _has_open_bracket(code)
+    return replace(reading, mode=_Mode.CODE, code=code, quote=quotes.quote, is_open=is_open)
 
 
 def _closes(reading: Reading, line: str) -> bool:
@@ -227,6 +232,17 @@ def _shed(code: str, tree: ast.Module) -> str:
     decorators = getattr(last, "decorator_list", [])
     start = min(node.lineno for node in (last, *decorators))
     return "".join(code.splitlines(keepends=True)[start - 1 :])
+
+
+def _has_open_bracket(code: str) -> bool:
+    try:
+        for _ in tokenize.generate_tokens(io.StringIO(code).readline):
+            pass
+    except tokenize.TokenError as error:
+        return "multi-line statement" in str(error)
+    except SyntaxError:
+        pass
+    return False
 
 
 def _parse(code: str, *, is_whole: bool) -> ast.Module | Fault | None:

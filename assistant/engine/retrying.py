@@ -1,8 +1,9 @@
 # pyright: basic
 """Holds back the line of code that is being written, and chooses where it begins to differ when it is wrong.
 
-The token to change is the one that had the closest rival, of those that the fault can lie in, those near it
-first: what is written instead is a likely line. Knows scores and readings; no cache and no network.
+So are the lines since a bracket was opened: that it was not closed shows only in a line after it. The token
+to change is the one that had the closest rival, of those that the fault can lie in, those near it first: what
+is written instead is a likely line. Knows scores and readings; no cache and no network.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ PULL = 0.2
 NEAR_TRIES = 2
 """The first tries mend near the fault. The others, freely, begin another line wherever that is likeliest."""
 LONGEST_LINE = 64
-"""Tokens held back at most. The scores of each are kept: 200 KB for a vocabulary of 50,000 tokens."""
+"""Tokens held back at most, of lines within brackets as well. The scores of each are kept: 200 KB for a
+vocabulary of 50,000 tokens."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class HeldLine:
         self.reading = after
         kept = 0
         if after.is_code and len(self.tokens) <= LONGEST_LINE:
-            if "\n" not in text:
+            if "\n" not in text or after.is_open:
                 self.text += shown
                 return ""
             kept = 1 if self.tokens else 0
@@ -110,7 +112,13 @@ class HeldLine:
         if fault.end is not None:
             # The first may be the end of the line before, with the indentation of this one.
             later = range(1, end)
-            end = next((at for at in later if len(self.tokens[at].reading.line) >= fault.end), end)
+            code = self.tokens[-1].reading.code  # all but the last line
+            end = next(
+                (
+                    at for at in later
+                    if self.tokens[at].reading.code == code and len(self.tokens[at].reading.line) >= fault.end
+                ), end,
+            )  # fmt: skip
         pull = PULL if self.tries < NEAR_TRIES else 0.0
         return min(range(end), key=lambda at: self.tokens[at].rival_gap() + pull * (end - at))
 
@@ -132,7 +140,7 @@ class HeldLine:
         return held, first
 
     def drop_half_line(self) -> None:
-        """Leave the last line away where it is cut off, and the code is Python without it but not with it."""
+        """Leave what is held away where it is cut off, and the code is Python without it but not with it."""
         if len(self.tokens) < 2 or self.find_unfinished() is None:
             return
         before = self.tokens[1].reading

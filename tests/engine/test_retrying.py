@@ -251,6 +251,20 @@ def test_a_limit_counts_what_stands_and_not_what_was_taken_back(start: Any) -> N
     assert done.text() == GOOD
 
 
+def test_a_bracket_that_was_never_closed_is_closed_lines_before_that_shows(start: Any) -> None:
+    bad, good = "x = max(1\n\n# so\ny = 2\n", "x = max(1)\n\n# so\ny = 2\n"
+    assert ask(start(Writer(bad, good))).text() == good
+
+
+def test_lines_within_brackets_come_when_they_are_closed_or_too_long(start: Any) -> None:
+    text = "x = [\n1,\n]\ny = (\n" + "2,\n" * 40
+    done = ask(start(Writer(text)))
+    assert done.text() == text
+    shown = [report.text for report in done.reports if isinstance(report, Piece)]
+    assert not [piece for piece in shown if piece.endswith("1,\n")]
+    assert max(map(len, shown)) < len(text) // 2
+
+
 def test_a_cancelled_answer_shows_what_was_held_back(start: Any) -> None:
     writer = Writer(BAD, GOOD)
     writer.gate = threading.Semaphore(8)
