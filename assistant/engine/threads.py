@@ -20,8 +20,8 @@ SOONEST, LATEST = 8, 1024
 """Steps between trials: doubled by each that did not pay."""
 GAIN = 0.95
 """Another number must take at most this share of the time."""
-SLOW = 1.3
-"""So many times as long as another number took last, and it is gone back to."""
+SLOW, AT_ONCE = 1.3, 2.0
+"""So many times as long as another number took last, and it is gone back to: the median, or a single step."""
 
 
 def list_options(usable_cores: int) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class ThreadChoice:
         times.append(seconds)
         size.since += 1
         if size.tried != size.current:
-            if size.since >= TRIAL:
+            if size.since >= TRIAL or seconds > AT_ONCE * _median(size.times.get(size.current)):
                 self._end_trial(size)
             return
         self._latest = size.current
@@ -98,7 +98,7 @@ class ThreadChoice:
     def _is_slow(self, size: _Size) -> bool:
         own = size.times[size.current]
         known = min(_median(size.times.get(other)) for other in self._others(size))
-        return len(own) == TRIAL and _median(own) > SLOW * known
+        return own[-1] > AT_ONCE * known or (len(own) == TRIAL and _median(own) > SLOW * known)
 
     def _others(self, size: _Size) -> list[int]:
         return [option for option in self._options if option != size.current]

@@ -74,3 +74,16 @@ def test_a_size_that_is_new_begins_with_what_others_came_to() -> None:
     for _ in range(100):
         choice.note(1, 0.010 / choice.choose(1))
     assert choice.choose(1) == choice.choose(5) == 2
+
+
+def test_one_step_that_takes_twice_as_long_is_enough_to_go_back() -> None:
+    choice = ThreadChoice((1, 2))
+    run(choice, {1: 0.010, 2: 0.006}, 200)
+    assert choice.choose(1) == 2
+    choice.note(1, 0.025)
+    assert choice.choose(1) == 1
+
+
+def test_a_trial_that_takes_twice_as_long_ends_with_its_first_step() -> None:
+    taken = run(ThreadChoice((1, 2)), {1: 0.010, 2: 0.025}, 64)
+    assert 1 <= taken[2] <= 4
