@@ -22,6 +22,7 @@ from assistant.engine.device import Placement
 from assistant.engine.interface import Ended, Finished, Job
 from assistant.engine.memory import out_of_memory_error, release_memory
 from assistant.engine.network import Network
+from assistant.engine.row_cost import RowCost
 from assistant.engine.schedule import Schedule
 from assistant.engine.sequence import Answer, JobState, build_answer
 from assistant.engine.slots import SlotTable
@@ -52,6 +53,7 @@ class BatchedModel:
         self._text = text
         self._placement = placement
         self._threads = ThreadChoice(placement.decode_threads)
+        self._row_cost = RowCost()
         self._table = _build_table(network, placement)
         self._schedule = Schedule(self._table)
         self._arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -180,16 +182,20 @@ class BatchedModel:
         self._take_tokens(answer, logits[None], [])
 
     def _decode_step(self, answers: Sequence[Answer]) -> None:
-        guesses = [answer.guess(self.context_tokens, len(answers) - 1) for answer in answers]
+        beside, row_cost = len(answers) - 1, self._row_cost.share
+        guesses = [answer.guess(self.context_tokens, beside, row_cost) for answer in answers]
         rows = len(answers) + sum(map(len, guesses))
-        torch.set_num_threads(self._threads.choose(rows))
+        threads = self._threads.choose(rows)
+        torch.set_num_threads(threads)
         started = time.monotonic()
         logits = self._network.decode_step(
             [answer.slot for answer in answers],
             [answer.computed for answer in answers],
             [[answer.last_token, *guess] for answer, guess in zip(answers, guesses, strict=True)],
         )
-        self._threads.note(rows, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._threads.note(rows, seconds)
+        self._row_cost.note(rows, threads, seconds)
         split = logits.split([1 + len(guess) for guess in guesses])  # B of (1 + guessed, vocab)
         for answer, guess, own in zip(answers, guesses, split, strict=True):
             self._take_tokens(answer, own, guess)

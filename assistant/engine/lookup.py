@@ -18,7 +18,7 @@ PLACES = 8
 LONGEST = 11
 """Tokens guessed at most."""
 ROW_COST = 0.2
-"""What a row adds to a decode step, as a share of a step with one row: 0.17 to 0.23 on the CPUs measured."""
+"""What a row adds to a decode step, as a share of a step with one row, before it is known."""
 TOKEN_COST = 0.07
 """What choosing and reading a token takes, likewise."""
 PRIORS = {2: 0.5, 3: 0.65, 4: 0.8, 6: 0.88, 10: 0.95}
@@ -80,18 +80,19 @@ class PromptLookup:
         """Forget all tokens but the first. Where they led stays a guess, as any."""
         del self._tokens[length:]
 
-    def guess(self, room: int, beside: int = 0) -> list[int]:
+    def guess(self, room: int, beside: int = 0, row_cost: float = ROW_COST) -> list[int]:
         """Return the tokens that followed where most of the last ones were the same; often none.
 
         Args:
             room: Tokens at most.
             beside: Other sequences in the same step. The more, the less a row of their own saves.
+            row_cost: What a row adds to a step, as a share of a step with one row.
         """
         place, match = self._find_place()
         if not match or room <= 0:
             return []
         self._record = next(record for least, record in reversed(self._records.items()) if match >= least)
-        length = choose_length(self._record.chance(), beside)
+        length = choose_length(self._record.chance(), beside, row_cost)
         if not length:
             self._record.note(0, 0)
         return self._tokens[place : place + min(length, room)]
@@ -119,20 +120,21 @@ class PromptLookup:
         return best, longest
 
 
-def choose_length(chance: float, beside: int) -> int:
+def choose_length(chance: float, beside: int, row_cost: float = ROW_COST) -> int:
     """Return the number of guessed tokens with the most tokens for the time.
 
     Args:
         chance: That a token holds if those before it did.
         beside: Other sequences in the step, one row each.
+        row_cost: What a row adds to a step, as a share of a step with one row.
     """
-    share = (1 + ROW_COST * beside) / (1 + beside)
+    share = (1 + row_cost * beside) / (1 + beside)
     best, length = 1 / (share + TOKEN_COST), 0
     tokens, holds = 1.0, 1.0
     for number in range(1, LONGEST + 1):
         holds *= chance
         tokens += holds
-        speed = tokens / (share + ROW_COST * number + TOKEN_COST * tokens)
+        speed = tokens / (share + row_cost * number + TOKEN_COST * tokens)
         if speed > best:
             best, length = speed, number
     return length

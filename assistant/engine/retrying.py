@@ -139,7 +139,7 @@ class HeldLine:
         self.gave_up, self.reading = True, close_reading(self.reading)
         return held, first
 
-    def drop_half_line(self) -> None:
+    def drop_unfinished(self) -> None:
         """Leave what is held away where it is cut off, and the code is Python without it but not with it."""
         if len(self.tokens) < 2 or self.find_unfinished() is None:
             return

@@ -107,17 +107,18 @@ class Answer:
         longest = min(self.job.sampling.max_tokens, context_tokens - len(self.job.ids))
         return longest - len(self.tokens)
 
-    def guess(self, context_tokens: int, beside: int) -> list[int]:
+    def guess(self, context_tokens: int, beside: int, row_cost: float) -> list[int]:
         """Guess what comes after the next token, never past the end of the answer's room.
 
         Args:
             context_tokens: The model's.
             beside: Other answers in the step.
+            row_cost: See `PromptLookup.guess`.
         """
         room = self.room(context_tokens) - 1
         if self.forced:
             return self.forced[: max(0, min(room, LONGEST))]
-        return self.lookup.guess(room, beside) if self.lookup else []
+        return self.lookup.guess(room, beside, row_cost) if self.lookup else []
 
     def choose(self, logits: Tensor) -> tuple[int, Tensor]:
         """Choose the next token.
@@ -152,7 +153,7 @@ class Answer:
         rest = self.scanner.flush()
         if self.line:
             if reason is FinishReason.LENGTH and not rest:
-                self.line.drop_half_line()
+                self.line.drop_unfinished()
             rest = self.line.flush() + rest
             self.state.taken_back += self.line.taken_back
             self.state.gave_up += self.line.gave_up

@@ -66,6 +66,13 @@ def test_a_length_pays_for_itself(chance: float, beside: int) -> None:
         assert sum(chance**i for i in range(1, length + 1)) * share > ROW_COST * length * 0.99
 
 
+def test_less_is_guessed_where_a_row_costs_more() -> None:
+    lengths = [choose_length(0.8, 0, cost) for cost in (0.01, 0.2, 0.5, 1.0)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] == LONGEST
+    assert lengths[-1] == 0
+
+
 def test_less_is_guessed_beside_others() -> None:
     assert choose_length(0.5, 0) > choose_length(0.5, 7) == 0
     assert choose_length(0.0, 0) == 0
