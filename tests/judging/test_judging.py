@@ -173,7 +173,7 @@ def test_what_does_not_hold_says_why(judged: Judged) -> None:
         ("raise OSError('no')", "OSError: no"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("import os; os._exit(3)", "the code ended its process (exit code 3)"),
-        ("x = '\0'", "SyntaxError: source code string cannot contain null bytes"),
+        ("x = '\0'", "source code string cannot contain null bytes"),
         ("f = " + "-" * 200_000 + "1", "SyntaxError: "),
     ],
 )  # fmt: skip
@@ -181,7 +181,7 @@ def test_code_that_cannot_be_loaded_runs_no_test(code: str, error: str, sandbox:
     suite = Suite(cases=(Case(name="a", source="assert f(1)"), Case(name="b", source="assert True")))
     judgement = judge(code, suite, sandbox=sandbox)
     assert [str(result.standing) for result in judgement.results] == ["not run", "not run"]
-    assert judgement.error.startswith(error) or code.startswith("f = ")
+    assert error in judgement.error or code.startswith("f = ")
     assert all(result.error == judgement.error for result in judgement.results)
 
 
