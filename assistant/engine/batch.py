@@ -9,11 +9,11 @@ format.
 from __future__ import annotations
 
 import logging
-import math
 import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -179,7 +179,7 @@ class BatchedModel:
             return
         answer.state.prefilled = True
         answer.state.decode_started = answer.state.decode_started or time.monotonic()
-        self._take_tokens(answer, logits[None], [])
+        self._take_tokens(answer, [logits], [])
 
     def _decode_step(self, answers: Sequence[Answer]) -> None:
         beside, row_cost = len(answers) - 1, self._row_cost.share
@@ -196,12 +196,12 @@ class BatchedModel:
         seconds = time.monotonic() - started
         self._threads.note(rows, seconds)
         self._row_cost.note(rows, threads, seconds)
-        split = logits.split([1 + len(guess) for guess in guesses])  # B of (1 + guessed, vocab)
-        for answer, guess, own in zip(answers, guesses, split, strict=True):
-            self._take_tokens(answer, own, guess)
+        own = iter(logits.unbind())  # of (vocab,)
+        for answer, guess in zip(answers, guesses, strict=True):
+            self._take_tokens(answer, list(islice(own, 1 + len(guess))), guess)
 
-    def _take_tokens(self, answer: Answer, logits: Tensor, guess: Sequence[int]) -> None:
-        """Choose a token from each row of logits (1 + guessed, vocab) for as long as the guess holds.
+    def _take_tokens(self, answer: Answer, logits: Sequence[Tensor], guess: Sequence[int]) -> None:
+        """Choose a token from each row of logits, 1 + guessed of (vocab,), for as long as the guess holds.
 
         Each token is chosen as if nothing had been guessed, with the same random numbers: a guess changes
         how many are chosen in one step, and never which.
@@ -209,12 +209,13 @@ class BatchedModel:
         torch.set_num_threads(1)  # to wake another for one row's scores takes longer than to look at them
         accepted = 0
         for row, guessed in zip(logits, [*guess, None], strict=True):
-            if not math.isfinite(row.sum().item()):  # a tenth of the time that looking at each takes
+            before = len(answer.tokens)
+            try:
+                token, scores = answer.choose(row)
+            except ArithmeticError:
                 self._table.forget(answer.slot)
                 answer.fail(GeneratorError(f"the model {self.name} computed numbers that are not finite"))
                 break
-            before = len(answer.tokens)
-            token, scores = answer.choose(row)
             answer.take_token(token, scores, self._text, self.context_tokens)
             if answer.ended or len(answer.tokens) != before + 1 or answer.last_token != guessed:
                 break

@@ -19,6 +19,9 @@ from assistant.engine.kernels.ops import Kernels
 INT4_GROUP = 32
 """Columns that share a scale and a zero point."""
 
+PACKED_HEAD = "head"
+"""The kind of packed matrix that logits are computed with: int8, of which a step reads about half."""
+
 Linear = Callable[[Tensor], Tensor]
 """x (N, in) -> (N, out)."""
 
@@ -100,7 +103,7 @@ class Nf4Linear:
 
 
 class PackedLinear:
-    """int4 or int8 as our kernels read it: x and result are float32.
+    """int4, int8 or a head as our kernels read it: x and result are float32.
 
     Args:
         packed: See `packing`.
@@ -112,7 +115,10 @@ class PackedLinear:
     def __init__(self, packed: Tensor, scales: Tensor, rows: int, kernels: Kernels) -> None:
         self.packed, self.scales, self.rows = packed, scales, rows
         self.memory_bytes = packed.nbytes + scales.nbytes
-        self._multiply = kernels.multiply
+        is_head = packed.dim() == 4
+        self.step_bytes = self.memory_bytes - (packed.nbytes // 2 if is_head else 0)
+        """Of its memory, what each step reads."""
+        self._multiply = kernels.find_logits if is_head else kernels.multiply
 
     def __call__(self, x: Tensor) -> Tensor:
         """Multiply."""
@@ -146,15 +152,17 @@ def build_packed_linear(tensors: Sequence[Tensor], rows: int, kernels: Kernels) 
     return PackedLinear(packed, scales, rows, kernels)
 
 
-def pack(weight: Tensor, quantization: str) -> tuple[Tensor, Tensor]:
-    """Turn a matrix with packable columns into the tensors that our kernels read: `int4` or `int8`."""
-    return packing.pack_int4(weight) if quantization == "int4" else packing.pack_int8(weight)
+def pack(weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """Turn a matrix with packable columns into what our kernels read: `int4`, `int8` or `head`."""
+    make = {"int4": packing.pack_int4, "int8": packing.pack_int8, PACKED_HEAD: packing.pack_head}[kind]
+    return make(weight)
 
 
-def packed_forms(rows: int, columns: int, quantization: str) -> list[tuple[tuple[int, ...], torch.dtype]]:
+def packed_forms(rows: int, columns: int, kind: str) -> list[tuple[tuple[int, ...], torch.dtype]]:
     """Return shape and dtype of each tensor that `pack` makes of a matrix of this size."""
-    shape = packing.int4_shape if quantization == "int4" else packing.int8_shape
-    codes = shape(rows, columns)
+    if kind == PACKED_HEAD:
+        return [(packing.head_shape(rows, columns), torch.uint8), ((rows,), torch.float32)]
+    codes = (packing.int4_shape if kind == "int4" else packing.int8_shape)(rows, columns)
     return [(codes, torch.uint8), ((codes[0] * packing.TILE,), torch.float32)]
 
 

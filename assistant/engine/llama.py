@@ -119,7 +119,9 @@ class LlamaNetwork:
     @property
     def token_bytes(self) -> int:
         """Weights that every step reads; see `Network`."""
-        return _matrix_bytes(self._weights) + self._weights.head.memory_bytes
+        head = self._weights.head
+        read = head.step_bytes if isinstance(head, PackedLinear) else head.memory_bytes
+        return _matrix_bytes(self._weights) + read
 
     def prefill(self, slot: int, start: int, ids: Sequence[int]) -> Tensor:
         """Compute a prompt's next tokens; see `Network`."""

@@ -21,6 +21,7 @@ from assistant.engine.interface import LoadProgress
 from assistant.engine.kernels.ops import HEAD_SIZES, Kernels
 from assistant.engine.kernels.packing import is_packable
 from assistant.engine.linear import (
+    PACKED_HEAD,
     AnyLinear,
     PlainLinear,
     build_linear,
@@ -250,7 +251,7 @@ class _Reader:
         rows, columns = embedding.shape
         is_tied = is_tied or not self._files.has(HEAD)
         # The head decides between near-equal tokens, and rounding it to 4 bits costs most: int8 on the CPU.
-        kind = "none" if self._kind in ("none", "nf4") else "int8"
+        kind = "none" if self._kind in ("none", "nf4") else PACKED_HEAD if self._kernels else "int8"
         if kind == "none" and is_tied:
             return PlainLinear(embedding)
 

@@ -7,7 +7,9 @@ top-k, top-p, min-p; each sees what the one before has left, as probabilities th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from random import Random
 
 import numpy as np
 import torch
@@ -22,31 +24,39 @@ BLOCK = 256
 """Probabilities that are added up at once where one is drawn."""
 
 
-Draw = Callable[[Tensor, float, torch.Generator], int]
-"""(scores (vocab,), float32, some may be minus infinity; temperature, above 0; random numbers on the CPU) ->
-a token, drawn by one random number with the probabilities softmax(scores / temperature).
+Draw = Callable[[Tensor, float, Random], int]
+"""(scores (vocab,), float32, some may be minus infinity; temperature, above 0; random numbers) -> a token,
+drawn by one random number with the probabilities softmax(scores / temperature).
+
+Raises ArithmeticError where one of the scores is no number, or none is finite.
 """
 
 
-def choose_token(scores: Tensor, sampling: Sampling, generator: torch.Generator, draw: Draw) -> int:
+def choose_token(scores: Tensor, sampling: Sampling, generator: Random, draw: Draw) -> int:
     """Choose the next token of one sequence.
 
     Args:
         scores: (vocab,), logits with the repetition penalty; some may be minus infinity.
         sampling: Temperature 0 takes the likeliest.
-        generator: The sequence's own random numbers, on the CPU.
+        generator: The sequence's own random numbers.
         draw: What draws from the scores that are left.
+
+    Raises:
+        ArithmeticError: A score is no number, or plus infinity. Seen here, it costs no look at all of them.
     """
     if sampling.temperature == 0:
         # torch's own takes ten times as long on a CPU.
-        return int(scores.numpy().argmax() if scores.device.type == "cpu" else scores.argmax())
+        token = int(scores.numpy().argmax() if scores.device.type == "cpu" else scores.argmax())
+        if not math.isfinite(scores[token].item()):
+            raise ArithmeticError("a score is not finite")
+        return token
     scores = scores.cpu().float()
     if sampling.top_k == 0 and sampling.top_p == 1 and sampling.min_p == 0:
         return draw(scores, sampling.temperature, generator)
     return draw(filter_scores(scores, sampling), 1.0, generator)
 
 
-def draw_by_torch(scores: Tensor, temperature: float, generator: torch.Generator) -> int:
+def draw_by_torch(scores: Tensor, temperature: float, generator: Random) -> int:
     """Draw a token; a `Draw`."""
     return draw_token(torch.softmax(scores / temperature, dim=-1), draw_mark(generator))
 
@@ -54,18 +64,18 @@ def draw_by_torch(scores: Tensor, temperature: float, generator: torch.Generator
 def draw_by_kernels(kernels: Kernels) -> Draw:
     """Return a `Draw` that takes a quarter of the time."""
 
-    def draw(scores: Tensor, temperature: float, generator: torch.Generator) -> int:
+    def draw(scores: Tensor, temperature: float, generator: Random) -> int:
         token = kernels.draw(scores, temperature, draw_mark(generator))
         if token < 0:
-            raise ArithmeticError("no score is a number")
+            raise ArithmeticError("scores are not finite")
         return token
 
     return draw
 
 
-def draw_mark(generator: torch.Generator) -> float:
+def draw_mark(generator: Random) -> float:
     """Draw a number above 0 and at most 1."""
-    return 1 - torch.rand((), generator=generator, dtype=torch.float64).item()
+    return 1 - generator.random()
 
 
 def draw_token(probabilities: Tensor, mark: float) -> int:
@@ -74,10 +84,15 @@ def draw_token(probabilities: Tensor, mark: float) -> int:
     Args:
         probabilities: (vocab,), at least one above 0. One that is 0 is never drawn.
         mark: The share, above 0.
+
+    Raises:
+        ArithmeticError: One is no number.
     """
     # Block by block, by numpy: to add up all of them one after another takes six times as long.
     numbers = probabilities.numpy()
     sums = np.add.reduceat(numbers, np.arange(0, len(numbers), BLOCK)).cumsum(dtype=np.float64)
+    if not math.isfinite(sums[-1]):
+        raise ArithmeticError("probabilities are not finite")
     mark *= sums[-1]
     block = int(sums.searchsorted(mark))
     before = sums[block - 1] if block else 0.0

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from random import Random
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from assistant import prompts
@@ -65,7 +66,7 @@ class Answer:
     """Which of the job's `n`."""
     text: TextStream
     scanner: StopScanner
-    random: torch.Generator
+    random: Random
     draw: Draw
     penalty: float
     """Of what is said again: the job's, else the model's own."""
@@ -84,7 +85,7 @@ class Answer:
     """All that were chosen and stand."""
     forced: list[int] = field(default_factory=list)
     """What is chosen next, whatever the scores: a line that was taken back and comes again."""
-    _random_before: Tensor = field(default_factory=lambda: torch.empty(0))
+    _random_before: Any = None
     """The random numbers' state before a line was taken back."""
 
     @property
@@ -124,10 +125,13 @@ class Answer:
         """Choose the next token.
 
         Args:
-            logits: (vocab,), finite.
+            logits: (vocab,).
 
         Returns:
             It, and the scores that it was chosen from, (vocab,).
+
+        Raises:
+            ArithmeticError: They are not finite.
         """
         if self.penalty != 1:
             logits = penalize_repetition(logits, [*self.job.ids, *self.tokens], self.penalty)
@@ -202,14 +206,14 @@ class Answer:
     def _take_back(self, line: HeldLine, fault: Fault, text: ModelText) -> tuple[int, Tensor]:
         """Go back in the line that is held, and return the token to go on with and its scores."""
         if not line.tries:
-            self._random_before = self.random.get_state()
+            self._random_before = self.random.getstate()
         fork = line.find_fork(fault)
         if fork is not None:
             held = line.take_back(fork)
             token = choose_token(held.scores, self.job.sampling, self.random, self.draw)
         else:
             held, (token, *self.forced) = line.give_up()
-            self.random.set_state(self._random_before)
+            self.random.setstate(self._random_before)
         self.unsent_tokens -= len(self.tokens) - held.place
         del self.tokens[held.place :]
         if self.lookup:
@@ -229,8 +233,6 @@ class Answer:
 def build_answer(state: JobState, index: int, text: ModelText, network: Network) -> Answer:
     """Make the answer number `index` of a job for a network. Its seed is the job's plus its number."""
     sampling = state.job.sampling
-    random = torch.Generator()
-    random.manual_seed(((sampling.seed or 0) + index) % 2**63)
     penalty = sampling.repetition_penalty
     reading = open_reading(is_all_code=text.prompt_format != prompts.CHAT)
     return Answer(
@@ -238,7 +240,7 @@ def build_answer(state: JobState, index: int, text: ModelText, network: Network)
         index=index,
         text=text.open_stream(),
         scanner=StopScanner(sampling.stop),
-        random=random,
+        random=Random((sampling.seed or 0) + index),
         draw=network.draw,
         penalty=text.repetition_penalty if penalty is None else penalty,
         lookup=PromptLookup(state.job.ids) if network.keeps_prefixes else None,

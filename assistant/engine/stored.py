@@ -30,7 +30,7 @@ from assistant.files import make_private_dir, sync_dir
 from assistant.models.leftovers import packed_dir
 from assistant.models.manifest import read_manifest
 
-FORMAT = 2
+FORMAT = 3
 """Of the packed matrices; another one for whatever changes what is packed, or how."""
 ABANDONED_S = 3600.0
 """Age from which a file that was not finished has nobody left who writes it."""

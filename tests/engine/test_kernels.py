@@ -20,7 +20,14 @@ from assistant.engine.kernels.compiling import (
     find_obstacle,
 )
 from assistant.engine.kernels.ops import Kernels, check_kernels
-from assistant.engine.kernels.packing import pack_int4, pack_int8, unpack_int4, unpack_int8
+from assistant.engine.kernels.packing import (
+    pack_head,
+    pack_int4,
+    pack_int8,
+    unpack_head,
+    unpack_int4,
+    unpack_int8,
+)
 from assistant.engine.linear import AnyLinear, PackedLinear, PlainLinear
 from assistant.engine.llama import LlamaLayer, LlamaNetwork, LlamaShape, LlamaWeights
 
@@ -65,6 +72,36 @@ def test_int8_unpacks_to_within_half_a_step(rows: int) -> None:
     assert ((values - matrix).abs() <= 0.51 * matrix.abs().amax(1, keepdim=True) / 127).all()
 
 
+@pytest.mark.parametrize("rows", [16, 48, 50])
+def test_a_head_unpacks_to_what_int8_does(rows: int) -> None:
+    matrix = draw(rows, 96)
+    assert torch.equal(unpack_head(*pack_head(matrix)), unpack_int8(*pack_int8(matrix))[:rows])
+
+
+@needs_kernels
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 9, 33])
+@pytest.mark.parametrize("scale", [0.01, 0.3, 5.0])
+def test_logits_of_likely_tokens_are_exact_and_others_near(kernels: Kernels, rows: int, scale: float) -> None:
+    packed, scales = pack_head(draw(777, 96))
+    x = (127 * draw(rows, 96, seed=1)).round().clamp(-127, 127)
+    x[:, ::32] = 127  # so that rounding changes nothing
+    x *= scale / 127
+    logits, exact = kernels.find_logits(x, packed, scales)[:, :777], x @ unpack_head(packed, scales).T
+    upper_alone = torch.stack([packed[0], torch.zeros_like(packed[1])])
+    upper = x @ (unpack_head(upper_alone, scales) + 7.5 * scales[:, None]).T
+    best = upper.argmax(dim=1, keepdim=True)
+    deviation = 4.61 * scales[best] * x.norm(dim=1, keepdim=True)
+    below = (upper.gather(1, best) - upper) / torch.full_like(deviation, 10).clamp(
+        6 * deviation, 12 * deviation
+    )
+    noise = 0.001 * deviation
+    assert ((logits - exact).abs() < noise)[below < 0.98].all()
+    assert ((logits - upper).abs() < noise)[below > 1.02].all()
+    assert (below < 0.98).sum() >= rows
+    assert (below > 1.02).sum() > 10 * rows
+    assert torch.equal(logits.argmax(dim=1), exact.argmax(dim=1))
+
+
 @needs_kernels
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 8, 9, 33])
 def test_products_are_those_of_the_unpacked_matrix(kernels: Kernels, rows: int) -> None:
@@ -94,6 +131,9 @@ def test_a_row_gives_the_same_bits_alone_and_among_others(kernels: Kernels, begi
     for packed in (pack_int4(matrix), pack_int8(matrix)):
         some = kernels.multiply(x[begin:end].contiguous(), *packed)
         assert torch.equal(some, kernels.multiply(x, *packed)[begin:end])
+    head = pack_head(draw(300, 96))
+    some = kernels.find_logits(x[begin:end].contiguous(), *head)
+    assert torch.equal(some, kernels.find_logits(x, *head)[begin:end])
 
 
 @needs_kernels
@@ -101,8 +141,9 @@ def test_a_row_gives_the_same_bits_alone_and_among_others(kernels: Kernels, begi
 def test_products_that_are_not_finite_stay_so(kernels: Kernels, bad: float) -> None:
     x = draw(2, 64)
     x[1, 40] = bad
-    for packed in (pack_int4(draw(16, 64)), pack_int8(draw(16, 64))):
-        y = kernels.multiply(x, *packed)
+    int4, int8, head = pack_int4(draw(16, 64)), pack_int8(draw(16, 64)), pack_head(draw(16, 64))
+    products = kernels.multiply(x, *int4), kernels.multiply(x, *int8), kernels.find_logits(x, *head)
+    for y in products:
         assert y[0].isfinite().all()
         assert not y[1].isfinite().any()
 
@@ -111,6 +152,8 @@ def test_products_that_are_not_finite_stay_so(kernels: Kernels, bad: float) -> N
 def test_what_does_not_fit_together_is_refused(kernels: Kernels) -> None:
     with pytest.raises(RuntimeError, match="do not fit"):
         kernels.multiply(draw(1, 64), *pack_int4(draw(16, 96)))
+    with pytest.raises(RuntimeError, match="do not fit"):
+        kernels.find_logits(draw(1, 64), *pack_head(draw(16, 96)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +195,8 @@ class Model:
                         down=down,
                     )
                 )
-        head = PackedLinear(*pack_int8(draw(50, 96, seed=77)), 50, self.kernels)
-        plain_head = PlainLinear(unpack_int8(head.packed, head.scales)[:50])
+        head = PackedLinear(*pack_head(draw(50, 96, seed=77)), 50, self.kernels)
+        plain_head = PlainLinear(unpack_head(head.packed, head.scales))
         return self._network(shape, ours, head, self.kernels), self._network(shape, torchs, plain_head, None)
 
     def _network(
@@ -192,7 +235,10 @@ def test_a_model_computes_what_it_does_by_torch(
         lambda network: network.decode_step([1], [12], [IDS[12:18]]),
         lambda network: network.prefill(1, 18, IDS[18:19]),
     ):
-        assert relative_error(compute(ours), compute(torchs)) < 0.03
+        got, wanted = compute(ours), compute(torchs)
+        usual = wanted.square().mean().sqrt()
+        is_likely = wanted > wanted.amax(-1, keepdim=True) - 0.4 * usual  # others are not computed in full
+        assert (got - wanted)[is_likely].square().mean().sqrt() < 0.03 * usual
 
 
 @needs_kernels
@@ -228,6 +274,7 @@ def test_a_model_of_numbers_that_are_not_finite_says_so(kernels: Kernels) -> Non
 def test_a_kernel_that_computes_wrongly_is_named(kernels: Kernels) -> None:
     for name, wrong in (
         ("multiply", replace(kernels, multiply=lambda *args: 1.1 * kernels.multiply(*args))),
+        ("find_logits", replace(kernels, find_logits=lambda *args: 1.1 * kernels.find_logits(*args))),
         ("forward", replace(kernels, forward=lambda *args: 1.1 * kernels.forward(*args))),
     ):
         with pytest.raises(ArithmeticError, match=f"{name}.* is off by 0"):

@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 
 from assistant.engine.kernels import packing
-from assistant.engine.linear import Int4Linear, Int8Linear, pack, packed_forms
+from assistant.engine.linear import PACKED_HEAD, Int4Linear, Int8Linear, pack, packed_forms
 
 
 def draw(rows: int, columns: int) -> Tensor:
     return torch.randn((rows, columns), generator=torch.Generator().manual_seed(rows)).bfloat16()
 
 
-@pytest.mark.parametrize("quantization", ["int4", "int8"])
+@pytest.mark.parametrize("quantization", ["int4", "int8", PACKED_HEAD])
 @pytest.mark.parametrize(("rows", "columns"), [(16, 32), (50, 64), (96, 96), (131, 160)])
 def test_a_matrix_packed_in_pieces_is_the_one_packed_at_once(
     quantization: str, rows: int, columns: int, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -26,14 +27,27 @@ warpers: Any = transformers
 
 def test_temperature_zero_takes_the_likeliest() -> None:
     scores = torch.tensor([0.1, 3.0, 2.9])
-    assert choose_token(scores, Sampling(top_k=2, min_p=0.5), torch.Generator(), draw_by_torch) == 1
+    assert choose_token(scores, Sampling(top_k=2, min_p=0.5), Random(), draw_by_torch) == 1
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("top_p", [0.9, 1.0])
+@pytest.mark.parametrize("place", [0, 700, 999])
+def test_nothing_is_chosen_of_scores_that_are_not_finite(
+    bad: float, temperature: float, top_p: float, place: int
+) -> None:
+    scores = torch.randn(1000, generator=torch.Generator().manual_seed(1))
+    scores[place] = bad
+    with pytest.raises(ArithmeticError):
+        choose_token(scores, Sampling(temperature=temperature, top_p=top_p), Random(0), draw_by_torch)
 
 
 def test_the_same_seed_chooses_the_same_tokens() -> None:
     scores = torch.randn(500, generator=torch.Generator().manual_seed(1))
 
     def draw(seed: int) -> list[int]:
-        generator = torch.Generator().manual_seed(seed)
+        generator = Random(seed)
         sampling = Sampling(temperature=1, top_p=0.9)
         return [choose_token(scores, sampling, generator, draw_by_torch) for _ in range(30)]
 
@@ -43,7 +57,7 @@ def test_the_same_seed_chooses_the_same_tokens() -> None:
 
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     scores = torch.tensor([0.5, 0.3, 0.2]).log()
-    generator = torch.Generator().manual_seed(0)
+    generator = Random(0)
     draws = [choose_token(scores, Sampling(temperature=1), generator, draw_by_torch) for _ in range(3000)]
     shares = [draws.count(token) / len(draws) for token in range(3)]
     assert all(abs(share - expected) < 0.03 for share, expected in zip(shares, [0.5, 0.3, 0.2], strict=True))

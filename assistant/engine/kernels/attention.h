@@ -21,6 +21,7 @@ struct Sight {
   int64_t positions, size;
   float* scores;               // (heads, stride): room for all positions and a vector more
   int64_t stride;
+  const at::BFloat16* next_keys;  // as many, which are read next, by another
 };
 
 void rotate(const float* x, const float* cosine, const float* sine, int64_t size, float* out) {
@@ -75,6 +76,9 @@ void mix(const Sight& sight, int64_t begin, const float* sums, float* out) {
   for (int h = 0; h < kHeads; ++h)
     for (int c = 0; c < kParts; ++c) mixed[h][c] = no_floats();
   for (int64_t t = 0; t < sight.positions; ++t) {
+    if (begin == 0)
+      for (int64_t i = 0; i < sight.size; i += 32)
+        _mm_prefetch(reinterpret_cast<const char*>(sight.next_keys + t * sight.size + i), _MM_HINT_T0);
     Floats weights[kHeads];
     for (int h = 0; h < kHeads; ++h) weights[h] = all(sight.scores[h * sight.stride + t]);
     for (int c = 0; c < kParts; ++c) {

@@ -13,6 +13,7 @@
 
 #include "attention.h"
 #include "drawing.h"
+#include "head.h"
 #include "products.h"
 #include "team.h"
 
@@ -35,6 +36,22 @@ Matrix read_matrix(const Tensor& packed, const Tensor& scales, int64_t columns) 
   return {packed.data_ptr<uint8_t>(), read_floats(scales, tiles * kTile), tiles, packed.size(1), is_int8};
 }
 
+Head read_head(const Tensor& packed, const Tensor& scales, int64_t columns) {
+  TORCH_CHECK(packed.scalar_type() == at::kByte && packed.dim() == 4 && packed.is_contiguous());
+  TORCH_CHECK(packed.size(0) == 2 && packed.size(3) == kHalfBlock);
+  TORCH_CHECK(packed.size(2) * kGroup == columns, "rows and head do not fit together");
+  const int64_t tiles = packed.size(1), tokens = scales.numel();
+  TORCH_CHECK(tokens > (tiles - 1) * kTile && tokens <= tiles * kTile);
+  const uint8_t* upper = packed.data_ptr<uint8_t>();
+  return {upper, upper + packed.numel() / 2, read_floats(scales, tokens), tiles, packed.size(2), tokens};
+}
+
+void round_rows(const Member& me, const float* x, int64_t rows, Rounded& out) {
+  const int64_t groups = rows * out.groups;
+  for (int64_t g = me.begin(groups); g < me.end(groups); ++g) out.round(x + g * kGroup, g);
+  me.meet();
+}
+
 Tensor multiply_packed(const Tensor& x, const Tensor& packed, const Tensor& scales) {
   TORCH_CHECK(x.dim() == 2);
   const int64_t rows = x.size(0);
@@ -44,10 +61,23 @@ Tensor multiply_packed(const Tensor& x, const Tensor& packed, const Tensor& scal
   Tensor out = at::empty({rows, matrix.rows()}, x.options());
   const Target target{out.data_ptr<float>(), matrix.rows(), false};
   work_together(at::get_num_threads(), [&](const Member& me) {
-    const int64_t groups = rows * rounded.groups;
-    for (int64_t g = me.begin(groups); g < me.end(groups); ++g) rounded.round(in + g * kGroup, g);
-    me.meet();
+    round_rows(me, in, rows, rounded);
     multiply(me, rounded, rows, matrix, target);
+  });
+  return out;
+}
+
+Tensor find_logits(const Tensor& x, const Tensor& packed, const Tensor& scales) {
+  TORCH_CHECK(x.dim() == 2);
+  const int64_t rows = x.size(0);
+  const Head head = read_head(packed, scales, x.size(1));
+  const float* in = read_floats(x, rows * x.size(1));
+  Rounded rounded(rows, x.size(1));
+  Tensor out = at::empty({rows, head.rows()}, x.options());
+  const auto least = make_room<float>(rows);
+  work_together(at::get_num_threads(), [&](const Member& me) {
+    round_rows(me, in, rows, rounded);
+    compute_logits(me, rounded, rows, head, out.data_ptr<float>(), least.get());
   });
   return out;
 }
@@ -92,9 +122,8 @@ void gate_group(const float* gate_up, int64_t group, Rounded& out) {
     const Floats g = load_floats(gate + i);
     // g / (1 + exp(-g)), by the exponential of what is not above 0.
     const Floats small = exp_negative(multiply(at_least(g, multiply(g, all(-1))), all(-1)));
-    const Floats below = divide(multiply(g, small), add(all(1), small));
-    const Floats above = divide(g, add(all(1), small));
-    store(gated + i, multiply(where_positive(g, above, below), load_floats(up + i)));
+    const Floats above = multiply(g, load_floats(up + i));
+    store(gated + i, divide(where_positive(g, above, multiply(above, small)), add(all(1), small)));
   }
   out.round(gated, group);
 }
@@ -125,7 +154,7 @@ struct Scratch {
 
 // The query heads of a row that share a key head, rounded.
 void attend_row(const Places& places, const Layer& layer, const float* qkv, int64_t row, int64_t kv_head,
-                Scratch& scratch, Rounded& out) {
+                const at::BFloat16* next_keys, Scratch& scratch, Rounded& out) {
   const int64_t size = places.size, group = places.group(), position = places.positions[row];
   const float* own = qkv + row * places.width() + kv_head * group * size;
   for (int64_t h = 0; h < group; ++h)
@@ -134,7 +163,7 @@ void attend_row(const Places& places, const Layer& layer, const float* qkv, int6
   const int64_t begin = places.slot_begin(row, kv_head);
   for (int64_t h = 0; h < group; h += kMostHeads) {
     const Sight sight{scratch.queries.get() + h * size, layer.keys + begin, layer.values + begin, position + 1,
-                      size, scratch.scores.get(), scratch.stride};
+                      size, scratch.scores.get(), scratch.stride, next_keys};
     attend(sight, std::min(kMostHeads, group - h), scratch.mixed.get() + h * size);
   }
   const int64_t groups = group * size / kGroup, first = row * out.groups + kv_head * groups;
@@ -163,8 +192,11 @@ void compute_layer(const Member& me, Step& step, const Layer& layer, Scratch& sc
     fill_cache(places, layer, step.qkv.get(), i / places.kv_heads, i % places.kv_heads);
   me.meet();
   // By turns: later rows of a prompt have more to look at.
-  for (int64_t i = me.number; i < pairs; i += me.count)
-    attend_row(places, layer, step.qkv.get(), i / places.kv_heads, i % places.kv_heads, scratch, step.mixed);
+  for (int64_t i = me.number; i < pairs; i += me.count) {
+    const int64_t next = std::min(i + me.count, pairs - 1);
+    const at::BFloat16* next_keys = layer.keys + places.slot_begin(next / places.kv_heads, next % places.kv_heads);
+    attend_row(places, layer, step.qkv.get(), i / places.kv_heads, i % places.kv_heads, next_keys, scratch, step.mixed);
+  }
   me.meet();
   multiply(me, step.mixed, step.rows, layer.output, {step.x, columns, true});
   me.meet();
@@ -221,7 +253,7 @@ Tensor forward(const Tensor& embedded, TensorList norms, TensorList packed, Tens
     TORCH_CHECK(layer.output.rows() == columns && layer.down.rows() == columns);
   }
   const float* last_norm = read_floats(norms[2 * count], columns);
-  const Matrix head = read_matrix(packed[4 * count], scales[4 * count], columns);
+  const Head head = read_head(packed[4 * count], scales[4 * count], columns);
 
   Tensor x = embedded.clone();
   read_floats(x, rows * columns);
@@ -229,13 +261,14 @@ Tensor forward(const Tensor& embedded, TensorList norms, TensorList packed, Tens
             make_room<float>(rows * 2 * inner), {rows, columns}, {rows, mixed}, {rows, inner}};
   Tensor logits = at::empty({wanted.numel(), head.rows()}, x.options());
   float* out = logits.data_ptr<float>();
+  const auto least = make_room<float>(wanted.numel());
   work_together(at::get_num_threads(), [&](const Member& me) {
     Scratch scratch(places, longest);
     for (const Layer& layer : layers) compute_layer(me, step, layer, scratch);
     for (int64_t i = me.number; i < wanted.numel(); i += me.count)
       normalize(step.x + rows_wanted[i] * columns, last_norm, step.eps, i, step.hidden);
     me.meet();
-    multiply(me, step.hidden, wanted.numel(), head, {out, head.rows(), false});
+    compute_logits(me, step.hidden, wanted.numel(), head, out, least.get());
   });
   return logits;
 }
@@ -249,6 +282,7 @@ int64_t draw_token(const Tensor& scores, double temperature, double mark) {
 
 TORCH_LIBRARY(assistant, library) {
   library.def("multiply(Tensor x, Tensor packed, Tensor scales) -> Tensor", &multiply_packed);
+  library.def("find_logits(Tensor x, Tensor packed, Tensor scales) -> Tensor", &find_logits);
   library.def("draw(Tensor scores, float temperature, float mark) -> int", &draw_token);
   library.def(
       "forward(Tensor embedded, Tensor[] norms, Tensor[] packed, Tensor[] scales, Tensor(a!)[] keys,"

@@ -54,6 +54,9 @@ inline Floats two_to(Floats a) { return _mm512_scalef_ps(all(1), a); }
 inline Floats where_positive(Floats x, Floats yes, Floats no) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, no_floats(), _CMP_GT_OQ), no, yes);
 }
+inline uint32_t where_at_least(Floats x, float least) {
+  return _mm512_cmp_ps_mask(x, all(least), _CMP_GE_OQ);
+}
 inline void store(float* p, Floats a) { _mm512_storeu_ps(p, a); }
 inline __m256 half_total(Floats a) {
   const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1));
@@ -118,6 +121,9 @@ inline Floats two_to(Floats a) {
 }
 inline Floats where_positive(Floats x, Floats yes, Floats no) {
   return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(x, no_floats(), _CMP_GT_OQ));
+}
+inline uint32_t where_at_least(Floats x, float least) {
+  return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(x, all(least), _CMP_GE_OQ)));
 }
 inline void store(float* p, Floats a) { _mm256_storeu_ps(p, a); }
 inline __m256 half_total(Floats a) { return a; }

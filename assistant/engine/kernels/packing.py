@@ -21,6 +21,8 @@ INT4_BLOCK = 288
 """Bytes: 256 of codes, two to a byte; 16 scales, in 255ths of the row's; 16 zeros, in 16ths of a code."""
 INT8_BLOCK = 512
 """Bytes of codes, with 128 added to each."""
+HALF_BLOCK = 256
+"""Bytes of halves of such codes."""
 AT_ONCE = 2**20
 """Numbers packed at once: in float32, several times over, those of a large matrix would fill the memory."""
 
@@ -45,6 +47,11 @@ def int4_shape(rows: int, columns: int) -> tuple[int, int, int]:
 def int8_shape(rows: int, columns: int) -> tuple[int, int, int]:
     """Return the shape of the codes that `pack_int8` makes of a matrix of this size."""
     return -(-rows // TILE), columns // GROUP, INT8_BLOCK
+
+
+def head_shape(rows: int, columns: int) -> tuple[int, int, int, int]:
+    """Return the shape of the codes that `pack_head` makes of a matrix of this size."""
+    return 2, -(-rows // TILE), columns // GROUP, HALF_BLOCK
 
 
 def pack_int4(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -73,6 +80,28 @@ def pack_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     return _pack(weight, int8_shape(*weight.shape), _pack_rows_int8)
 
 
+def pack_head(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Round as `pack_int8` does, and part the codes into their upper and lower halves.
+
+    Upper halves lie as in int4, so that 16 rows are multiplied at once; lower ones row by row.
+
+    Args:
+        weight: (out, in), floating point.
+
+    Returns:
+        Upper halves, then lower, (2, O, B, 256), uint8, and the rows' scales, (out,), float32.
+    """
+    packed, scales = pack_int8(weight)
+    halves = torch.empty(head_shape(*weight.shape), dtype=torch.uint8)
+    for tile, codes in enumerate(packed):
+        codes = codes.view(-1, 2, 4, TILE, 4)  # (B, halves of a group, 4, 16, 4)
+        upper, lower = codes >> 4, codes & 15
+        halves[0, tile] = (upper[:, 0] | upper[:, 1] << 4).view(-1, HALF_BLOCK)
+        rows = (lower[:, 0] | lower[:, 1] << 4).permute(2, 0, 1, 3)  # (16, B, 4, 4)
+        halves[1, tile] = rows.reshape(-1, HALF_BLOCK)
+    return halves, scales[: weight.shape[0]].clone()
+
+
 def unpack_int4(packed: Tensor, scales: Tensor) -> Tensor:
     """Return the values (16 O, 32 B), float32, of what `pack_int4` has made."""
     tiles, blocks = packed.shape[:2]
@@ -89,6 +118,16 @@ def unpack_int8(packed: Tensor, scales: Tensor) -> Tensor:
     tiles, blocks = packed.shape[:2]
     codes = packed.view(tiles, blocks, 8, TILE, 4).permute(0, 3, 1, 2, 4)
     return (codes.reshape(tiles * TILE, blocks * GROUP).float() - 128) * scales[:, None]
+
+
+def unpack_head(packed: Tensor, scales: Tensor) -> Tensor:
+    """Return the values (out, 32 B), float32, of what `pack_head` has made."""
+    _, tiles, blocks, _ = packed.shape
+    upper = packed[0].view(tiles, blocks, 4, TILE, 4).permute(0, 3, 1, 2, 4)  # (O, 16, B, 4, 4)
+    lower = packed[1].view(tiles, TILE, blocks, 4, 4)
+    codes = torch.stack([(upper & 15) << 4 | lower & 15, upper >> 4 << 4 | lower >> 4], dim=3)
+    values = codes.reshape(tiles * TILE, blocks * GROUP).float() - 128
+    return values[: len(scales)] * scales[:, None]
 
 
 _PackRows = Callable[[Tensor], tuple[Tensor, Tensor]]

@@ -17,8 +17,6 @@ constexpr int64_t kTile = 16;        // matrix rows that lie side by side
 constexpr int64_t kInt4Block = 288;  // bytes: 16 x 32 codes of 4 bits, 16 scales, 16 zeros
 constexpr int64_t kInt8Block = 512;  // bytes: 16 x 32 codes, with 128 added to each
 
-constexpr int64_t kAhead = 2560;     // bytes: so far ahead is memory asked for where one row waits for it
-
 template <typename Number>
 std::unique_ptr<Number[]> make_room(int64_t size) {
   return std::make_unique_for_overwrite<Number[]>(size);
@@ -93,21 +91,33 @@ struct Target {
   }
 };
 
-// Ask for the memory of a block to come. Processors do so by themselves, but not beyond a page.
-template <int kRows, int64_t kBytes>
-void fetch_ahead(const uint8_t* block, int64_t part) {
-  if (kRows > 2 || part > 0) return;
-  for (int64_t line = 0; line < kBytes; line += 64)
-    _mm_prefetch(reinterpret_cast<const char*>(block + kAhead + line), _MM_HINT_T0);
-}
+constexpr int64_t kManyRows = 16;    // rows of x beside which memory is fast
+
+// Asks for the memory of the next tile while one is computed, so that memory is never idle: some of it with each group,
+// until it has all. Processors fetch ahead by themselves, but only while something new is read.
+struct Ahead {
+  const uint8_t *next, *end;
+
+  // Called for each group of each part of a tile whose blocks have so many bytes; does nothing where that is no use.
+  template <int64_t kBlockBytes, bool kFetches>
+  void fetch() {
+    if (!kFetches || next >= end) return;
+    constexpr int64_t bytes = kBlockBytes * kLanes / kTile;
+    for (int64_t byte = 0; byte < bytes; byte += 64)
+      _mm_prefetch(reinterpret_cast<const char*>(next + byte), _MM_HINT_T1);
+    next += bytes;
+  }
+};
 
 // Few rows add up in two chains each, or the processor would wait for one sum before the next.
 template <int kRows>
 constexpr int kChains = kRows < 4 ? 2 : 1;
 
 // 16 rows of an int4 matrix with their scales, times kRows rows from `row` on.
-template <int kRows>
-void int4_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t row, const Target& target) {
+template <int kRows, bool kFetches>
+void int4_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t row, const Target& target,
+               Ahead& tile_ahead) {
+  Ahead ahead = tile_ahead;
   constexpr int chains = kChains<kRows>;
   const int8_t* codes = x.codes.get() + row * x.columns;
   const float* scales = x.scales.get() + row * x.groups;
@@ -117,7 +127,7 @@ void int4_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t
     for (int m = 0; m < kRows; ++m) result[m] = no_floats();
     for (int64_t g = 0; g < x.groups; ++g) {
       const uint8_t* block = packed + g * kInt4Block;
-      fetch_ahead<kRows, kInt4Block>(block, part);
+      ahead.fetch<kInt4Block, kFetches>();
       Ints dots[kRows][chains];
       for (int m = 0; m < kRows; ++m)
         for (int c = 0; c < chains; ++c) dots[m][c] = no_ints();
@@ -139,11 +149,14 @@ void int4_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t
     }
     for (int m = 0; m < kRows; ++m) target.put(row + m, part, multiply(result[m], load_floats(by + part)));
   }
+  tile_ahead = ahead;
 }
 
 // The same of an int8 matrix.
-template <int kRows>
-void int8_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t row, const Target& target) {
+template <int kRows, bool kFetches>
+void int8_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t row, const Target& target,
+               Ahead& tile_ahead) {
+  Ahead ahead = tile_ahead;
   constexpr int chains = kChains<kRows>;
   const int8_t* codes = x.codes.get() + row * x.columns;
   const float* scales = x.scales.get() + row * x.groups;
@@ -152,7 +165,7 @@ void int8_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t
     for (int m = 0; m < kRows; ++m) result[m] = no_floats();
     for (int64_t g = 0; g < x.groups; ++g) {
       const uint8_t* block = packed + g * kInt8Block;
-      fetch_ahead<kRows, kInt8Block>(block, part);
+      ahead.fetch<kInt8Block, kFetches>();
       Ints dots[kRows][chains];
       for (int m = 0; m < kRows; ++m) {
         dots[m][chains - 1] = no_ints();
@@ -172,27 +185,31 @@ void int8_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t
     }
     for (int m = 0; m < kRows; ++m) target.put(row + m, part, multiply(result[m], load_floats(by + part)));
   }
+  tile_ahead = ahead;
 }
 
-using Tile = void (*)(const uint8_t*, const float*, const Rounded&, int64_t, const Target&);
+using Tile = void (*)(const uint8_t*, const float*, const Rounded&, int64_t, const Target&, Ahead&);
 using Tiles = std::array<Tile, kMostRows>;  // for 1, 2, ... rows
 
-template <int... kBefore>
+template <bool kFetches, int... kBefore>
 constexpr Tiles list_tiles(bool is_int8, std::integer_sequence<int, kBefore...>) {
-  return is_int8 ? Tiles{int8_tile<kBefore + 1>...} : Tiles{int4_tile<kBefore + 1>...};
+  return is_int8 ? Tiles{int8_tile<kBefore + 1, kFetches>...} : Tiles{int4_tile<kBefore + 1, kFetches>...};
 }
 
 // A member's share of x (rows, columns) times a matrix.
 void multiply(const Member& me, const Rounded& x, int64_t rows, const Matrix& matrix, const Target& target) {
   constexpr auto counts = std::make_integer_sequence<int, kMostRows>{};
-  static constexpr Tiles int4 = list_tiles(false, counts), int8 = list_tiles(true, counts);
-  const Tiles& tiles = matrix.is_int8 ? int8 : int4;
+  static constexpr Tiles few[] = {list_tiles<true>(false, counts), list_tiles<true>(true, counts)};
+  static constexpr Tiles many[] = {list_tiles<false>(false, counts), list_tiles<false>(true, counts)};
+  const Tiles& tiles = (rows > kManyRows ? many : few)[matrix.is_int8];
   const int64_t bytes = matrix.groups * (matrix.is_int8 ? kInt8Block : kInt4Block);
   for (int64_t t = me.begin(matrix.tiles); t < me.end(matrix.tiles); ++t) {
     const Target own{target.out + t * kTile, target.stride, target.adds};
+    const uint8_t* packed = matrix.packed + t * bytes;
+    Ahead ahead{packed + bytes, packed + 2 * bytes};
     for (int64_t row = 0; row < rows; row += kMostRows) {
       const int64_t some = std::min<int64_t>(kMostRows, rows - row);
-      tiles[some - 1](matrix.packed + t * bytes, matrix.scales + t * kTile, x, row, own);
+      tiles[some - 1](packed, matrix.scales + t * kTile, x, row, own, ahead);
     }
   }
 }
