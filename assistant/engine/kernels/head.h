@@ -129,6 +129,7 @@ constexpr std::array<UpperTile, kMostRows> list_upper_tiles(std::integer_sequenc
 // A member's share of the logits (rows, head.rows()) of x. `least` is room for a number of each row.
 void compute_logits(const Member& me, const Rounded& x, int64_t rows, const Head& head, float* out, float* least) {
   static constexpr auto tiles = list_upper_tiles(std::make_integer_sequence<int, kMostRows>{});
+  const int64_t block = choose_block(rows);
   std::vector<RowTotals> totals;
   for (int64_t row = 0; row < rows; ++row) totals.push_back(add_up(x, row));
   for (int64_t t = me.begin(head.tiles); t < me.end(head.tiles); ++t) {
@@ -137,8 +138,8 @@ void compute_logits(const Member& me, const Rounded& x, int64_t rows, const Head
     const int64_t bytes = head.groups * kHalfBlock;
     const uint8_t* packed = head.upper + t * bytes;
     Ahead ahead{packed + bytes, packed + 2 * bytes};
-    for (int64_t row = 0; row < rows; row += kMostRows) {
-      const int64_t some = std::min<int64_t>(kMostRows, rows - row);
+    for (int64_t row = 0; row < rows; row += block) {
+      const int64_t some = std::min(block, rows - row);
       tiles[some - 1](packed, by, x, row, totals.data(), {out + t * kTile, head.rows(), false}, ahead);
     }
   }

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int64_t kLanes = 16;
 constexpr int kMostRows = 8;       // of x at once: more would not fit into the registers
+constexpr int kRowsOfMany = 8;     // of x at once where there are many
 constexpr bool kHasOffset = true;  // products are of codes with 128 added: sums begin with what takes that back
 using Ints = __m512i;
 using Floats = __m512;
@@ -66,7 +67,8 @@ inline __m256 half_total(Floats a) {
 #else
 
 constexpr int64_t kLanes = 8;
-constexpr int kMostRows = 4;
+constexpr int kMostRows = 8;
+constexpr int kRowsOfMany = 4;
 constexpr bool kHasOffset = false;
 using Ints = __m256i;
 using Floats = __m256;

@@ -109,6 +109,13 @@ struct Ahead {
   }
 };
 
+// How many of so many rows are multiplied at once.
+inline int64_t choose_block(int64_t rows) {
+  if (rows > kManyRows) return kRowsOfMany;
+  const int64_t blocks = (rows + kMostRows - 1) / kMostRows;
+  return (rows + blocks - 1) / blocks;  // even ones: a block of one row takes as long as two
+}
+
 // Few rows add up in two chains each, or the processor would wait for one sum before the next.
 template <int kRows>
 constexpr int kChains = kRows < 4 ? 2 : 1;
@@ -202,13 +209,13 @@ void multiply(const Member& me, const Rounded& x, int64_t rows, const Matrix& ma
   static constexpr Tiles few[] = {list_tiles<true>(false, counts), list_tiles<true>(true, counts)};
   static constexpr Tiles many[] = {list_tiles<false>(false, counts), list_tiles<false>(true, counts)};
   const Tiles& tiles = (rows > kManyRows ? many : few)[matrix.is_int8];
-  const int64_t bytes = matrix.groups * (matrix.is_int8 ? kInt8Block : kInt4Block);
+  const int64_t block = choose_block(rows), bytes = matrix.groups * (matrix.is_int8 ? kInt8Block : kInt4Block);
   for (int64_t t = me.begin(matrix.tiles); t < me.end(matrix.tiles); ++t) {
     const Target own{target.out + t * kTile, target.stride, target.adds};
     const uint8_t* packed = matrix.packed + t * bytes;
     Ahead ahead{packed + bytes, packed + 2 * bytes};
-    for (int64_t row = 0; row < rows; row += kMostRows) {
-      const int64_t some = std::min<int64_t>(kMostRows, rows - row);
+    for (int64_t row = 0; row < rows; row += block) {
+      const int64_t some = std::min(block, rows - row);
       tiles[some - 1](packed, matrix.scales + t * kTile, x, row, own, ahead);
     }
   }
