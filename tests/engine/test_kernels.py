@@ -149,6 +149,15 @@ def test_products_that_are_not_finite_stay_so(kernels: Kernels, bad: float) -> N
 
 
 @needs_kernels
+def test_a_step_reads_all_of_a_matrix_and_half_of_the_head(kernels: Kernels) -> None:
+    matrix = draw(48, 96)
+    int4 = PackedLinear(*pack_int4(matrix), 48, kernels)
+    head = PackedLinear(*pack_head(matrix), 48, kernels)
+    assert int4.step_bytes == int4.memory_bytes
+    assert (head.memory_bytes, head.step_bytes) == (48 * 96 + 48 * 4, 48 * 96 // 2 + 48 * 4)
+
+
+@needs_kernels
 def test_what_does_not_fit_together_is_refused(kernels: Kernels) -> None:
     with pytest.raises(RuntimeError, match="do not fit"):
         kernels.multiply(draw(1, 64), *pack_int4(draw(16, 96)))
