@@ -194,8 +194,9 @@ void compute_layer(const Member& me, Step& step, const Layer& layer, Scratch& sc
   // By turns: later rows of a prompt have more to look at.
   for (int64_t i = me.number; i < pairs; i += me.count) {
     const int64_t next = std::min(i + me.count, pairs - 1);
-    const at::BFloat16* next_keys = layer.keys + places.slot_begin(next / places.kv_heads, next % places.kv_heads);
-    attend_row(places, layer, step.qkv.get(), i / places.kv_heads, i % places.kv_heads, next_keys, scratch, step.mixed);
+    const int64_t next_begin = places.slot_begin(next / places.kv_heads, next % places.kv_heads);
+    attend_row(places, layer, step.qkv.get(), i / places.kv_heads, i % places.kv_heads,
+               layer.keys + next_begin, scratch, step.mixed);
   }
   me.meet();
   multiply(me, step.mixed, step.rows, layer.output, {step.x, columns, true});

@@ -91,14 +91,14 @@ struct Target {
   }
 };
 
-constexpr int64_t kManyRows = 16;    // rows of x beside which memory is fast
+constexpr int64_t kManyRows = 16;  // rows of x from which on memory is not waited for
 
-// Asks for the memory of the next tile while one is computed, so that memory is never idle: some of it with each group,
-// until it has all. Processors fetch ahead by themselves, but only while something new is read.
+// Asks for the memory of the next tile while one is computed, so that memory is never idle: some of it with each
+// group, until it has all. Processors fetch ahead by themselves, but only while something new is read.
 struct Ahead {
   const uint8_t *next, *end;
 
-  // Called for each group of each part of a tile whose blocks have so many bytes; does nothing where that is no use.
+  // Called for each group of each part of a tile whose blocks have so many bytes.
   template <int64_t kBlockBytes, bool kFetches>
   void fetch() {
     if (!kFetches || next >= end) return;
@@ -120,12 +120,30 @@ inline int64_t choose_block(int64_t rows) {
 template <int kRows>
 constexpr int kChains = kRows < 4 ? 2 : 1;
 
+// Add up the products of a group's codes of 4 bits, for each of kRows rows of x, and begin with none.
+template <int kRows>
+[[gnu::always_inline]] inline void multiply_halves(const uint8_t* packed, const int8_t* codes, int64_t columns,
+                                                   Ints (&dots)[kRows][kChains<kRows>]) {
+  constexpr int chains = kChains<kRows>;
+  for (int m = 0; m < kRows; ++m)
+    for (int c = 0; c < chains; ++c) dots[m][c] = no_ints();
+  for (int64_t j = 0; j < 4; ++j) {
+    const Ints w = load(packed + 64 * j), low = low_half(w), high = high_half(w);
+    for (int m = 0; m < kRows; ++m) {
+      const int8_t* own = codes + m * columns + 4 * j;
+      dots[m][0] = add_products(dots[m][0], low, four(own));
+      dots[m][chains - 1] = add_products(dots[m][chains - 1], high, four(own + 16));
+    }
+  }
+  if constexpr (chains == 2)
+    for (int m = 0; m < kRows; ++m) dots[m][0] = add_partial(dots[m][0], dots[m][1]);
+}
+
 // 16 rows of an int4 matrix with their scales, times kRows rows from `row` on.
 template <int kRows, bool kFetches>
 void int4_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t row, const Target& target,
                Ahead& tile_ahead) {
   Ahead ahead = tile_ahead;
-  constexpr int chains = kChains<kRows>;
   const int8_t* codes = x.codes.get() + row * x.columns;
   const float* scales = x.scales.get() + row * x.groups;
   const float* zeros = x.zeros.get() + row * x.groups;
@@ -135,20 +153,10 @@ void int4_tile(const uint8_t* packed, const float* by, const Rounded& x, int64_t
     for (int64_t g = 0; g < x.groups; ++g) {
       const uint8_t* block = packed + g * kInt4Block;
       ahead.fetch<kInt4Block, kFetches>();
-      Ints dots[kRows][chains];
-      for (int m = 0; m < kRows; ++m)
-        for (int c = 0; c < chains; ++c) dots[m][c] = no_ints();
-      for (int64_t j = 0; j < 4; ++j) {
-        const Ints w = load(block + 64 * j + 4 * part), low = low_half(w), high = high_half(w);
-        for (int m = 0; m < kRows; ++m) {
-          const int8_t* own = codes + m * x.columns + g * kGroup + 4 * j;
-          dots[m][0] = add_products(dots[m][0], low, four(own));
-          dots[m][chains - 1] = add_products(dots[m][chains - 1], high, four(own + 16));
-        }
-      }
+      Ints dots[kRows][kChains<kRows>];
+      multiply_halves<kRows>(block + 4 * part, codes + g * kGroup, x.columns, dots);
       const Floats scale = bytes(block + 256 + part), zero = bytes(block + 272 + part);
       for (int m = 0; m < kRows; ++m) {
-        if constexpr (chains == 2) dots[m][0] = add_partial(dots[m][0], dots[m][1]);
         const Floats dot = to_floats(total_products(dots[m][0]));
         const Floats scaled = multiply(dot, all(scales[m * x.groups + g]));
         result[m] = fma(scale, fma(zero, all(zeros[m * x.groups + g]), scaled), result[m]);
