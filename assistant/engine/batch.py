@@ -128,6 +128,8 @@ class BatchedModel:
                 _end_unstarted(job)
 
     def _receive(self, *, block: bool) -> None:
+        if not block and self._arrivals.empty():
+            return
         try:
             job = self._arrivals.get(timeout=IDLE_WAIT_S) if block else self._arrivals.get_nowait()
             while job is not None and self._lost is None:

@@ -35,10 +35,11 @@ def base_url(home: Home) -> Iterator[str]:
 
 
 @pytest.fixture
-def client(base_url: str, home: Home) -> openai.OpenAI:
+def client(base_url: str, home: Home) -> Iterator[openai.OpenAI]:
     token = home.token_file.read_text(encoding="ascii").strip()
     # The first requests meet a loading model: the SDK's own retries on 503 wait for it.
-    return openai.OpenAI(base_url=base_url, api_key=token, max_retries=20)
+    with openai.OpenAI(base_url=base_url, api_key=token, max_retries=20) as client:
+        yield client
 
 
 def test_models_are_listed(client: openai.OpenAI) -> None:
@@ -91,8 +92,10 @@ def test_a_text_completion_answers_and_streams(client: openai.OpenAI) -> None:
 
 
 def test_a_wrong_token_is_an_authentication_error(base_url: str, client: openai.OpenAI) -> None:
-    stranger = openai.OpenAI(base_url=base_url, api_key="wrong", max_retries=0)
-    with pytest.raises(openai.AuthenticationError):
+    with (
+        openai.OpenAI(base_url=base_url, api_key="wrong", max_retries=0) as stranger,
+        pytest.raises(openai.AuthenticationError),
+    ):
         stranger.models.list()
 
 

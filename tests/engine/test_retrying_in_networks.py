@@ -52,7 +52,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> list[dict[int, tuple[int, torch.Ten
     def read(reading: Reading, text: str) -> Reading | Fault:
         call = next(calls)
         is_bad = call % 7 == 6 and call < 7 * FAULTS
-        return Fault(message="bad") if is_bad else replace(reading, line=reading.line + text)
+        return Fault(message="bad") if is_bad else reading._replace(line=reading.line + text)
 
     monkeypatch.setattr(HeldLine, "hold", note)
     monkeypatch.setattr("assistant.engine.retrying.read_on", read)

@@ -35,7 +35,8 @@ def transformers_serve(model: Path, home: Home, scratch: Path, *flags: str) -> I
     def is_up() -> bool:
         assert process.poll() is None, log.read_text(encoding="utf-8")[-2000:]
         try:
-            return urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).status == 200
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
+                return response.status == 200
         except (urllib.error.URLError, OSError):
             return False
 

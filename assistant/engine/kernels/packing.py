@@ -91,15 +91,18 @@ def pack_head(weight: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Upper halves, then lower, (2, O, B, 256), uint8, and the rows' scales, (out,), float32.
     """
-    packed, scales = pack_int8(weight)
     halves = torch.empty(head_shape(*weight.shape), dtype=torch.uint8)
-    for tile, codes in enumerate(packed):
-        codes = codes.view(-1, 2, 4, TILE, 4)  # (B, halves of a group, 4, 16, 4)
+    scales = torch.empty(weight.shape[0], dtype=torch.float32)
+    for begin, rows in cut_rows(weight):
+        packed, scale = _pack_rows_int8(_fill_up(rows))
+        scales[begin : begin + len(rows)] = scale[: len(rows)]
+        codes = packed.view(len(packed), -1, 2, 4, TILE, 4)  # (o, B, halves of a group, 4, 16, 4)
         upper, lower = codes >> 4, codes & 15
-        halves[0, tile] = (upper[:, 0] | upper[:, 1] << 4).view(-1, HALF_BLOCK)
-        rows = (lower[:, 0] | lower[:, 1] << 4).permute(2, 0, 1, 3)  # (16, B, 4, 4)
-        halves[1, tile] = rows.reshape(-1, HALF_BLOCK)
-    return halves, scales[: weight.shape[0]].clone()
+        lower = (lower[:, :, 0] | lower[:, :, 1] << 4).permute(0, 3, 1, 2, 4)  # (o, 16, B, 4, 4)
+        first, end = begin // TILE, begin // TILE + len(packed)
+        halves[0, first:end] = (upper[:, :, 0] | upper[:, :, 1] << 4).reshape(halves[0, first:end].shape)
+        halves[1, first:end] = lower.reshape(halves[1, first:end].shape)
+    return halves, scales
 
 
 def unpack_int4(packed: Tensor, scales: Tensor) -> Tensor:
