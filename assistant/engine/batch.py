@@ -214,7 +214,7 @@ class BatchedModel:
             before = len(answer.tokens)
             try:
                 token, scores = answer.choose(row)
-            except ArithmeticError:
+            except FloatingPointError:
                 self._table.forget(answer.slot)
                 answer.fail(GeneratorError(f"the model {self.name} computed numbers that are not finite"))
                 break

@@ -28,7 +28,7 @@ Draw = Callable[[Tensor, float, Random], int]
 """(scores (vocab,), float32, some may be minus infinity; temperature, above 0; random numbers) -> a token,
 drawn by one random number with the probabilities softmax(scores / temperature).
 
-Raises ArithmeticError where one of the scores is no number, or none is finite.
+Raises FloatingPointError where one of the scores is no number, or none is finite.
 """
 
 
@@ -42,13 +42,13 @@ def choose_token(scores: Tensor, sampling: Sampling, generator: Random, draw: Dr
         draw: What draws from the scores that are left.
 
     Raises:
-        ArithmeticError: A score is no number, or plus infinity. Seen here, it costs no look at all of them.
+        FloatingPointError: A score is no number, or plus infinity. Seen here, it costs no look at all.
     """
     if sampling.temperature == 0:
         # torch's own takes ten times as long on a CPU.
         token = int(scores.numpy().argmax() if scores.device.type == "cpu" else scores.argmax())
         if not math.isfinite(scores[token].item()):
-            raise ArithmeticError("a score is not finite")
+            raise FloatingPointError("a score is not finite")
         return token
     scores = scores.cpu().float()
     if sampling.top_k == 0 and sampling.top_p == 1 and sampling.min_p == 0:
@@ -67,7 +67,7 @@ def draw_by_kernels(kernels: Kernels) -> Draw:
     def draw(scores: Tensor, temperature: float, generator: Random) -> int:
         token = kernels.draw(scores, temperature, draw_mark(generator))
         if token < 0:
-            raise ArithmeticError("scores are not finite")
+            raise FloatingPointError("scores are not finite")
         return token
 
     return draw
@@ -86,13 +86,13 @@ def draw_token(probabilities: Tensor, mark: float) -> int:
         mark: The share, above 0.
 
     Raises:
-        ArithmeticError: One is no number.
+        FloatingPointError: One is no number.
     """
     # Block by block, by numpy: to add up all of them one after another takes six times as long.
     numbers = probabilities.numpy()
     sums = np.add.reduceat(numbers, np.arange(0, len(numbers), BLOCK)).cumsum(dtype=np.float64)
     if not math.isfinite(sums[-1]):
-        raise ArithmeticError("probabilities are not finite")
+        raise FloatingPointError("probabilities are not finite")
     mark *= sums[-1]
     block = int(sums.searchsorted(mark))
     before = sums[block - 1] if block else 0.0

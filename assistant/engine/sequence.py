@@ -131,7 +131,7 @@ class Answer:
             It, and the scores that it was chosen from, (vocab,).
 
         Raises:
-            ArithmeticError: They are not finite.
+            FloatingPointError: They are not finite.
         """
         if self.penalty != 1:
             logits = penalize_repetition(logits, [*self.job.ids, *self.tokens], self.penalty)

@@ -42,12 +42,9 @@ struct RowTotals {
 RowTotals add_up(const Rounded& x, int64_t row) {
   float sum = 0, squares = 0;
   for (int64_t g = row * x.groups; g < (row + 1) * x.groups; ++g) {
-    int32_t codes = 0, own_squares = 0;
-    for (int64_t i = g * kGroup; i < (g + 1) * kGroup; ++i) {
-      codes += x.codes[i];
-      own_squares += x.codes[i] * x.codes[i];
-    }
-    sum += x.scales[g] * static_cast<float>(codes);
+    int32_t own_squares = 0;
+    for (int64_t i = g * kGroup; i < (g + 1) * kGroup; ++i) own_squares += x.codes[i] * x.codes[i];
+    sum += x.scales[g] * static_cast<float>(x.sums[g] / -128);
     squares += x.scales[g] * x.scales[g] * static_cast<float>(own_squares);
   }
   return {sum, std::sqrt(squares)};

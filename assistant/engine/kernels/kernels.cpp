@@ -46,40 +46,38 @@ Head read_head(const Tensor& packed, const Tensor& scales, int64_t columns) {
   return {upper, upper + packed.numel() / 2, read_floats(scales, tokens), tiles, packed.size(2), tokens};
 }
 
-void round_rows(const Member& me, const float* x, int64_t rows, Rounded& out) {
-  const int64_t groups = rows * out.groups;
-  for (int64_t g = me.begin(groups); g < me.end(groups); ++g) out.round(x + g * kGroup, g);
-  me.meet();
+// Round x (rows, in), and let work(member, rounded, rows, out) compute (rows, width) of it.
+template <typename Work>
+Tensor compute_rounded(const Tensor& x, int64_t width, const Work& work) {
+  const int64_t rows = x.size(0);
+  const float* in = read_floats(x, rows * x.size(1));
+  Rounded rounded(rows, x.size(1));
+  Tensor out = at::empty({rows, width}, x.options());
+  float* place = out.data_ptr<float>();
+  work_together(at::get_num_threads(), [&](const Member& me) {
+    const int64_t groups = rows * rounded.groups;
+    for (int64_t g = me.begin(groups); g < me.end(groups); ++g) rounded.round(in + g * kGroup, g);
+    me.meet();
+    work(me, rounded, rows, place);
+  });
+  return out;
 }
 
 Tensor multiply_packed(const Tensor& x, const Tensor& packed, const Tensor& scales) {
   TORCH_CHECK(x.dim() == 2);
-  const int64_t rows = x.size(0);
   const Matrix matrix = read_matrix(packed, scales, x.size(1));
-  const float* in = read_floats(x, rows * x.size(1));
-  Rounded rounded(rows, x.size(1));
-  Tensor out = at::empty({rows, matrix.rows()}, x.options());
-  const Target target{out.data_ptr<float>(), matrix.rows(), false};
-  work_together(at::get_num_threads(), [&](const Member& me) {
-    round_rows(me, in, rows, rounded);
-    multiply(me, rounded, rows, matrix, target);
+  return compute_rounded(x, matrix.rows(), [&](const Member& me, const Rounded& rounded, int64_t rows, float* out) {
+    multiply(me, rounded, rows, matrix, {out, matrix.rows(), false});
   });
-  return out;
 }
 
 Tensor find_logits(const Tensor& x, const Tensor& packed, const Tensor& scales) {
   TORCH_CHECK(x.dim() == 2);
-  const int64_t rows = x.size(0);
   const Head head = read_head(packed, scales, x.size(1));
-  const float* in = read_floats(x, rows * x.size(1));
-  Rounded rounded(rows, x.size(1));
-  Tensor out = at::empty({rows, head.rows()}, x.options());
-  const auto least = make_room<float>(rows);
-  work_together(at::get_num_threads(), [&](const Member& me) {
-    round_rows(me, in, rows, rounded);
-    compute_logits(me, rounded, rows, head, out.data_ptr<float>(), least.get());
+  const auto least = make_room<float>(x.size(0));
+  return compute_rounded(x, head.rows(), [&](const Member& me, const Rounded& rounded, int64_t rows, float* out) {
+    compute_logits(me, rounded, rows, head, out, least.get());
   });
-  return out;
 }
 
 struct Layer {
